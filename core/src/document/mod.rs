@@ -1,0 +1,355 @@
+//! A record as a CRDT document.
+//!
+//! 1. An accepted (or own, pending) envelope is *written*: [`Document::write`]
+//!    derives one automerge change from it, the same on every replica.
+//! 2. automerge keeps what people wrote at the same time side by side;
+//!    [`Document::registers`] reads the facts with their conflicts.
+//! 3. [`Document::fold`] arranges the actions and folds them into the state.
+//! 4. [`rows`] turns the state into the rows that lists and searches read.
+//!
+//! At rest a document is its envelopes. automerge's own bytes are neither
+//! stored nor sent nor loaded: deriving a change costs tens of microseconds,
+//! and so its parser never meets a byte from outside.
+//!
+//! What can go wrong: (1) an envelope cites one that is not here yet, or the
+//! record is full: [`WriteError`], and the document is as it was.
+
+use std::collections::BTreeMap;
+
+use automerge::transaction::{CommitOptions, Transactable};
+use automerge::{ActorId, Automerge, AutomergeError, ChangeHash, ObjType, ROOT, ReadDoc, ScalarValue};
+use automerge::{ObjId, Value as AmValue};
+
+use crate::domain::action::{RecordKind, Value};
+use crate::domain::history::{Entry, History, Register, Registers};
+use crate::domain::ids::{EnvelopeHash, RecordId};
+use crate::domain::reason::Reason;
+use crate::domain::record::RecordState;
+use crate::envelope::Sealed;
+
+pub mod rows;
+
+/// The most actions a document may have.
+pub const MAX_ACTIONS: usize = 500;
+
+/// An envelope that cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// It belongs to another record.
+    #[error("the envelope belongs to record {0}")]
+    OtherRecord(RecordId),
+    /// It builds on one that is not here.
+    #[error("it builds on {0}, which is not here")]
+    Unknown(EnvelopeHash),
+    /// [`MAX_ACTIONS`] are reached.
+    #[error("{}", Reason::RecordFull)]
+    Full,
+    /// The merge engine refused a change derived here: a defect.
+    #[error("merge engine: {0}")]
+    Engine(#[from] AutomergeError),
+}
+
+/// An envelope as the server published it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The envelope.
+    pub sealed: Sealed,
+    /// Its `seen`, as far as that was accepted.
+    pub seen: Vec<EnvelopeHash>,
+    /// When the server received it; `None` while it has not.
+    pub received_at_ms: Option<i64>,
+}
+
+impl Member {
+    /// An envelope of which no server has said anything yet.
+    pub fn pending(sealed: Sealed) -> Self {
+        Self {
+            seen: sealed.envelope.seen.clone(),
+            sealed,
+            received_at_ms: None,
+        }
+    }
+}
+
+/// A record as a CRDT document. See the module for how it works.
+pub struct Document {
+    id: RecordId,
+    kind: RecordKind,
+    engine: Automerge,
+    facts: ObjId,
+    actions: ObjId,
+    genesis: ChangeHash,
+    members: BTreeMap<EnvelopeHash, (ChangeHash, Member)>,
+}
+
+impl Document {
+    /// A document without actions. Every replica derives the same first change
+    /// from the record's kind and id.
+    ///
+    /// # Errors
+    /// The merge engine refused it: a defect.
+    pub fn new(kind: RecordKind, id: RecordId) -> Result<Self, WriteError> {
+        let mut engine = Automerge::new().with_actor(ActorId::from(id.as_bytes()));
+        let mut transaction = engine.transaction();
+        transaction.put(ROOT, "kind", i64::from(kind.code()))?;
+        let facts = transaction.put_object(ROOT, "facts", ObjType::Map)?;
+        let actions = transaction.put_object(ROOT, "actions", ObjType::Map)?;
+        transaction.commit_with(CommitOptions::default().with_time(0));
+        let genesis = engine.get_heads().first().copied();
+        Ok(Self {
+            id,
+            kind,
+            engine,
+            facts,
+            actions,
+            genesis: genesis.ok_or(AutomergeError::Fail)?,
+            members: BTreeMap::new(),
+        })
+    }
+
+    /// A document made of these members, given in any order; those whose
+    /// causes are missing are left out and returned.
+    ///
+    /// # Errors
+    /// As [`Document::write`], except for missing causes.
+    pub fn rebuild(
+        kind: RecordKind,
+        id: RecordId,
+        members: Vec<Member>,
+    ) -> Result<(Self, Vec<Member>), WriteError> {
+        let mut document = Self::new(kind, id)?;
+        let mut waiting = members;
+        loop {
+            let before = waiting.len();
+            let mut still = Vec::new();
+            for member in waiting {
+                match member.seen.iter().all(|hash| document.holds(hash)) {
+                    true => document.write(member)?,
+                    false => still.push(member),
+                }
+            }
+            if still.is_empty() || still.len() == before {
+                return Ok((document, still));
+            }
+            waiting = still;
+        }
+    }
+
+    /// Writes one envelope: derives its change and applies it. An envelope that
+    /// is here already changes nothing but what the server says of it.
+    ///
+    /// # Errors
+    /// See [`WriteError`]; the document is as it was.
+    pub fn write(&mut self, member: Member) -> Result<(), WriteError> {
+        let hash = member.sealed.hash;
+        if let Some((_, held)) = self.members.get_mut(&hash) {
+            held.received_at_ms = held.received_at_ms.or(member.received_at_ms);
+            return Ok(());
+        }
+        let action = &member.sealed.envelope.action;
+        if action.record != self.id || action.kind != self.kind {
+            return Err(WriteError::OtherRecord(action.record));
+        }
+        if self.members.len() >= MAX_ACTIONS {
+            return Err(WriteError::Full);
+        }
+        let mut causes = Vec::with_capacity(member.seen.len());
+        for seen in &member.seen {
+            let (change, _) = self.members.get(seen).ok_or(WriteError::Unknown(*seen))?;
+            causes.push(*change);
+        }
+        if causes.is_empty() {
+            causes.push(self.genesis);
+        }
+        let change = self.derive(&causes, &member)?;
+        self.members.insert(hash, (change, member));
+        Ok(())
+    }
+
+    /// The one change that an envelope becomes. It depends on what the author
+    /// had seen and on nothing else in this document: a transaction numbers its
+    /// operations after the whole document's highest one, so where more is
+    /// known here, the change is made on a fork at what was seen.
+    fn derive(&mut self, causes: &[ChangeHash], member: &Member) -> Result<ChangeHash, WriteError> {
+        let mut heads = self.engine.get_heads();
+        heads.sort_unstable();
+        let mut wanted = causes.to_vec();
+        wanted.sort_unstable();
+        wanted.dedup();
+        if heads == wanted {
+            return transact(&mut self.engine, &self.facts, &self.actions, member);
+        }
+        let mut fork = self.engine.fork_at(&wanted)?;
+        let hash = transact(&mut fork, &self.facts, &self.actions, member)?;
+        let change = fork.get_last_local_change().ok_or(AutomergeError::Fail)?;
+        self.engine.apply_changes([change])?;
+        Ok(hash)
+    }
+
+    /// The record's id.
+    pub fn id(&self) -> RecordId {
+        self.id
+    }
+
+    /// The record's kind.
+    pub fn kind(&self) -> RecordKind {
+        self.kind
+    }
+
+    /// Whether an envelope has been written.
+    pub fn holds(&self, hash: &EnvelopeHash) -> bool {
+        self.members.contains_key(hash)
+    }
+
+    /// Number of actions.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether there is no action yet.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// The members by hash.
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        self.members.values().map(|(_, member)| member)
+    }
+
+    /// One member.
+    pub fn member(&self, hash: &EnvelopeHash) -> Option<&Member> {
+        self.members.get(hash).map(|(_, member)| member)
+    }
+
+    /// The heads, sorted and concatenated, 32 bytes each: equal on two replicas
+    /// exactly if both hold the same actions.
+    pub fn heads(&self) -> Vec<u8> {
+        let mut heads = self.engine.get_heads();
+        heads.sort_unstable();
+        heads.iter().flat_map(|head| head.0).collect()
+    }
+
+    /// The facts with their conflicts.
+    pub fn registers(&self) -> Registers {
+        let mut authors: BTreeMap<[u8; 16], EnvelopeHash> = BTreeMap::new();
+        authors.extend(self.members.keys().map(|hash| (hash.short(), *hash)));
+        let mut registers = Registers::new();
+        for name in self.engine.keys(&self.facts) {
+            // automerge lists a key's values with the winner last.
+            let mut values: Vec<(Value, EnvelopeHash)> = self
+                .engine
+                .get_all(&self.facts, name.as_str())
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|(value, op)| Some((scalar(&value)?, author(&authors, &op)?)))
+                .collect();
+            let Some((value, by)) = values.pop() else {
+                continue;
+            };
+            // Two people who wrote the same do not disagree.
+            values.retain(|(other, _)| *other != value);
+            let register = Register {
+                value,
+                by,
+                others: values,
+            };
+            registers.insert(name, register);
+        }
+        registers
+    }
+
+    /// The actions, arranged.
+    pub fn history(&self) -> History {
+        let entries = self.members().map(|member| {
+            let envelope = &member.sealed.envelope;
+            Entry {
+                hash: member.sealed.hash,
+                person: envelope.action.person.clone(),
+                body: envelope.action.body.clone(),
+                claim: envelope.claim,
+                received_at_ms: member.received_at_ms,
+                seen: member.seen.clone(),
+            }
+        });
+        History::arrange(entries.collect())
+    }
+
+    /// What the actions amount to.
+    pub fn fold(&self) -> RecordState {
+        RecordState::fold(self.kind, &self.history(), self.registers())
+    }
+
+    /// What the actions amounted to for somebody who had seen `seen`: the same
+    /// document with nothing else in it.
+    ///
+    /// # Errors
+    /// As [`Document::write`].
+    pub fn fold_as_of(&self, seen: &[EnvelopeHash]) -> Result<(RecordState, History), WriteError> {
+        let history = self.history();
+        let known = history.as_of(seen);
+        if known.entries().len() == history.entries().len() {
+            return Ok((RecordState::fold(self.kind, &history, self.registers()), history));
+        }
+        let members = known
+            .entries()
+            .iter()
+            .filter_map(|entry| self.member(&entry.hash).cloned())
+            .collect();
+        let (past, _) = Self::rebuild(self.kind, self.id, members)?;
+        Ok((past.fold(), known))
+    }
+}
+
+fn transact(
+    engine: &mut Automerge,
+    facts: &ObjId,
+    actions: &ObjId,
+    member: &Member,
+) -> Result<ChangeHash, WriteError> {
+    let Sealed {
+        envelope,
+        hash,
+        bytes,
+    } = &member.sealed;
+    // The author of a change is the action itself, by its hash: no two actions
+    // share an author, whatever ids a hostile phone makes up.
+    engine.set_actor(ActorId::from(hash.short().as_slice()));
+    let mut transaction = engine.transaction();
+    for (name, value) in &envelope.action.facts {
+        transaction.put(facts, name.as_str(), to_scalar(value))?;
+    }
+    transaction.put(actions, hash.to_string(), ScalarValue::Bytes(bytes.clone()))?;
+    let options = CommitOptions::default().with_time(envelope.claim.wall_ms / 1_000);
+    let (change, _) = transaction.commit_with(options);
+    Ok(change.ok_or(AutomergeError::Fail)?)
+}
+
+fn to_scalar(value: &Value) -> ScalarValue {
+    match value {
+        Value::Bool(flag) => ScalarValue::Boolean(*flag),
+        Value::Int(number) => ScalarValue::Int(*number),
+        Value::Text(text) => ScalarValue::Str(text.as_str().into()),
+        Value::Bytes(bytes) => ScalarValue::Bytes(bytes.clone()),
+        // Envelopes with a list in a register do not open.
+        Value::List(_) => ScalarValue::Null,
+    }
+}
+
+fn scalar(value: &AmValue<'_>) -> Option<Value> {
+    match value.as_scalar()? {
+        ScalarValue::Boolean(flag) => Some(Value::Bool(*flag)),
+        ScalarValue::Int(number) => Some(Value::Int(*number)),
+        ScalarValue::Str(text) => Some(Value::Text(text.to_string())),
+        ScalarValue::Bytes(bytes) => Some(Value::Bytes(bytes.clone())),
+        _ => None,
+    }
+}
+
+fn author(authors: &BTreeMap<[u8; 16], EnvelopeHash>, op: &ObjId) -> Option<EnvelopeHash> {
+    match op {
+        ObjId::Id(_, actor, _) => authors
+            .get(<&[u8; 16]>::try_from(actor.to_bytes()).ok()?)
+            .copied(),
+        ObjId::Root => None,
+    }
+}

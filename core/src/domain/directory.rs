@@ -1,0 +1,306 @@
+//! Who is who and what is where in one street: territory, posts, people, roles,
+//! organisations, codes, calendar and policy. Data, delivered to the phones as a
+//! whole and read here; rights are judged from it and from nothing else.
+
+use std::collections::BTreeMap;
+
+use super::action::Party;
+use super::calendar::{AreaClass, Calendar};
+use super::codes::CodePack;
+use super::ids::PersonId;
+use super::place::{GridMap, Position};
+use super::time::TimePolicy;
+
+/// What somebody is, within a scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// 网格员; scope: a grid.
+    Member,
+    /// 社区书记; scope: a community.
+    Secretary,
+    /// 网格监督员; scope: a community or the street.
+    Supervisor,
+    /// 街道调度员; scope: the street.
+    Dispatcher,
+    /// 联络员; scope: an organisation.
+    Liaison,
+    /// 管理员; scope: the street.
+    Administrator,
+}
+
+impl Role {
+    /// All roles, in the order of the table in `rights`.
+    pub const ALL: [Role; 6] = [
+        Self::Member,
+        Self::Secretary,
+        Self::Supervisor,
+        Self::Dispatcher,
+        Self::Liaison,
+        Self::Administrator,
+    ];
+
+    /// The stable word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::Secretary => "secretary",
+            Self::Supervisor => "supervisor",
+            Self::Dispatcher => "dispatcher",
+            Self::Liaison => "liaison",
+            Self::Administrator => "administrator",
+        }
+    }
+
+    /// The role with this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.word() == word)
+    }
+}
+
+/// A role within a scope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// What.
+    pub role: Role,
+    /// Where: an area code, or an organisation for a liaison.
+    pub scope: String,
+}
+
+/// Somebody who works with the system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// Staff number.
+    pub id: PersonId,
+    /// Name as colleagues know it.
+    pub name: String,
+    /// Roles; one person may hold several.
+    pub grants: Vec<Grant>,
+    /// Posts held: post code and grid code.
+    pub posts: Vec<(String, String)>,
+}
+
+/// A community (社区).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Community {
+    /// Twelve digits.
+    pub code: String,
+    /// Its name.
+    pub name: String,
+    /// Area class, on which limits depend.
+    pub class: AreaClass,
+}
+
+/// A grid (网格).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grid {
+    /// The community's code and two or three digits.
+    pub code: String,
+    /// Its name.
+    pub name: String,
+    /// Code of its community.
+    pub community: String,
+}
+
+/// A department, alliance unit, party organisation or social force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Organisation {
+    /// Short id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Platform, 1 to 5.
+    pub platform: u8,
+}
+
+/// A kind of post (岗位).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Post {
+    /// Short word.
+    pub code: String,
+    /// Its name.
+    pub name: String,
+    /// One of the eight (and the head), rather than one of the open-ended X.
+    pub standing: bool,
+}
+
+/// What an operator may set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// When a phone's time is believed.
+    pub time: TimePolicy,
+    /// Failed verifications that escalate a community whistle.
+    pub failed_verifications: u32,
+    /// Limit of the street whistle that an escalation opens, milliseconds.
+    pub street_limit_ms: i64,
+}
+
+impl Default for Policy {
+    /// Two failed verifications; three days for the street.
+    fn default() -> Self {
+        Self {
+            time: TimePolicy::default(),
+            failed_verifications: 2,
+            street_limit_ms: 3 * 24 * 3_600_000,
+        }
+    }
+}
+
+/// One street's directory.
+#[derive(Debug, Clone)]
+pub struct Directory {
+    /// Grows with every change.
+    pub version: u64,
+    /// Nine digits.
+    pub street: String,
+    /// Its name.
+    pub street_name: String,
+    /// Communities by code.
+    pub communities: BTreeMap<String, Community>,
+    /// Grids by code.
+    pub grids: BTreeMap<String, Grid>,
+    /// Boundaries of the grids.
+    pub map: GridMap,
+    /// Kinds of posts by code.
+    pub posts: BTreeMap<String, Post>,
+    /// People by id.
+    pub people: BTreeMap<PersonId, Person>,
+    /// Organisations by id.
+    pub organisations: BTreeMap<String, Organisation>,
+    /// Categories.
+    pub codes: CodePack,
+    /// Working time.
+    pub calendar: Calendar,
+    /// What an operator may set.
+    pub policy: Policy,
+}
+
+impl Directory {
+    /// Somebody by id.
+    pub fn person(&self, id: &PersonId) -> Option<&Person> {
+        self.people.get(id)
+    }
+
+    /// The name to show for a person; the id if the directory has none.
+    pub fn name_of(&self, id: &PersonId) -> String {
+        match self.people.get(id) {
+            Some(person) => person.name.clone(),
+            None if id.is_server() => "服务器".to_owned(),
+            None => id.0.clone(),
+        }
+    }
+
+    /// The name to show for a target.
+    pub fn party_name(&self, party: &Party) -> String {
+        match party {
+            Party::Person(person) => self.name_of(person),
+            Party::Organisation(id) => self
+                .organisations
+                .get(id)
+                .map_or_else(|| id.clone(), |organisation| organisation.name.clone()),
+            Party::Post { grid, post } => format!(
+                "{}{}",
+                self.grids.get(grid).map_or(grid.as_str(), |grid| &grid.name),
+                self.posts.get(post).map_or(post.as_str(), |post| &post.name),
+            ),
+        }
+    }
+
+    /// The name to show for an area code.
+    pub fn area_name(&self, code: &str) -> String {
+        let community = self.communities.get(code).map(|community| &community.name);
+        let grid = self.grids.get(code).map(|grid| &grid.name);
+        match community.or(grid) {
+            Some(name) => name.clone(),
+            None if code == self.street => self.street_name.clone(),
+            None => code.to_owned(),
+        }
+    }
+
+    /// Whether a code names the street, a community or a grid of it.
+    pub fn knows_area(&self, code: &str) -> bool {
+        code == self.street || self.communities.contains_key(code) || self.grids.contains_key(code)
+    }
+
+    /// The grid of a position; with no exact hit the nearest within the
+    /// position's own accuracy (at most 100 m).
+    pub fn grid_at(&self, position: &Position) -> Option<&str> {
+        let reach_m = position
+            .accuracy_dm
+            .map_or(0.0, |dm| f64::from(dm) / 10.0)
+            .min(100.0);
+        self.map
+            .locate(position)
+            .or_else(|| self.map.nearest(position, reach_m))
+    }
+
+    /// Code of the community that an area lies in; `None` for the street.
+    pub fn community_of(&self, area: &str) -> Option<&str> {
+        match self.grids.get(area) {
+            Some(grid) => Some(&grid.community),
+            None => self
+                .communities
+                .get(area)
+                .map(|community| community.code.as_str()),
+        }
+    }
+
+    /// Whether the person acts for the target.
+    pub fn acts_for(&self, person: &PersonId, party: &Party) -> bool {
+        match party {
+            Party::Person(target) => target == person,
+            Party::Post { grid, post } => self.people.get(person).is_some_and(|person| {
+                person.posts.iter().any(|held| (&held.0, &held.1) == (post, grid))
+            }),
+            Party::Organisation(id) => self.people.get(person).is_some_and(|person| {
+                person
+                    .grants
+                    .iter()
+                    .any(|grant| grant.role == Role::Liaison && grant.scope == *id)
+            }),
+        }
+    }
+
+    /// The audience keys of a person: what reaches their phone. Areas for the
+    /// roles that read areas, and everything that summons them.
+    pub fn keys_of(&self, id: &PersonId) -> Vec<String> {
+        let mut keys = vec![Party::Person(id.clone()).key()];
+        if let Some(person) = self.people.get(id) {
+            for grant in &person.grants {
+                keys.extend(match grant.role {
+                    Role::Member | Role::Secretary | Role::Supervisor | Role::Dispatcher => {
+                        Some(area_key(&grant.scope))
+                    }
+                    Role::Liaison => Some(Party::Organisation(grant.scope.clone()).key()),
+                    // An administrator has no power over records, and no view.
+                    Role::Administrator => None,
+                });
+            }
+            keys.extend(person.posts.iter().map(|(post, grid)| {
+                let (post, grid) = (post.clone(), grid.clone());
+                Party::Post { grid, post }.key()
+            }));
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+
+    /// The audience keys of an area: itself and everything around it.
+    pub fn keys_around(&self, area: &str) -> Vec<String> {
+        let mut keys = vec![area_key(&self.street)];
+        keys.extend(self.community_of(area).map(area_key));
+        if self.grids.contains_key(area) {
+            keys.push(area_key(area));
+        }
+        keys
+    }
+}
+
+/// Whether the scope `wide` contains the area `narrow`: codes nest by prefix.
+pub fn covers(wide: &str, narrow: &str) -> bool {
+    !wide.is_empty() && narrow.starts_with(wide)
+}
+
+fn area_key(code: &str) -> String {
+    format!("area:{code}")
+}

@@ -1,0 +1,38 @@
+//! Pure rules. Nothing here reads a clock, a random source, a file, a socket or
+//! a database; everything is a function of its arguments.
+//!
+//! Read in this order: the words ([`ids`], [`time`], [`calendar`], [`place`],
+//! [`codes`]), who is who ([`directory`]), what can happen ([`action`],
+//! [`reason`]), what it amounts to ([`history`], [`finding`], [`whistle`],
+//! [`record`]), who may do it ([`content`], [`rights`]), and who takes over when
+//! nobody answers ([`escalation`]).
+
+pub mod ids;
+// Words first.
+pub mod time;
+// Then clocks and places.
+pub mod calendar;
+// (The comments keep the reading order from being sorted.)
+pub mod place;
+//
+pub mod codes;
+//
+pub mod directory;
+//
+pub mod reason;
+//
+pub mod action;
+//
+pub mod history;
+//
+pub mod finding;
+//
+pub mod whistle;
+//
+pub mod record;
+//
+pub mod content;
+//
+pub mod rights;
+//
+pub mod escalation;

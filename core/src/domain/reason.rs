@@ -1,0 +1,234 @@
+//! Why something was not done: a stable code for programs, one plain sentence
+//! in Chinese and one in English for people. Every refusal in the system, on
+//! the phone or from the server, carries one of these.
+
+use std::fmt;
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident $code:literal $zh:literal $en:literal;)*) => {
+        /// Why an action was not applied.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Reason { $($(#[$doc])* $name,)* }
+
+        impl Reason {
+            /// Every reason, in the order of this file.
+            pub const ALL: &'static [Reason] = &[$(Reason::$name,)*];
+
+            /// The stable code, in `snake_case`.
+            pub fn code(self) -> &'static str {
+                match self { $(Reason::$name => $code,)* }
+            }
+
+            /// One plain Chinese sentence.
+            pub fn zh(self) -> &'static str {
+                match self { $(Reason::$name => $zh,)* }
+            }
+
+            /// One plain English sentence.
+            pub fn en(self) -> &'static str {
+                match self { $(Reason::$name => $en,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    // Rights.
+    /// Nobody by that name in the directory.
+    UnknownPerson "unknown_person"
+        "名录中没有此人,操作已保存,请联系管理员。"
+        "This person is not in the directory; the action is kept, ask the administrator.";
+    /// The role does not allow the action.
+    NotYourRole "not_your_role"
+        "您的角色不能做这一步,内容已保存,可请社区书记办理。"
+        "Your role may not do this; what you wrote is kept, the community secretary can do it.";
+    /// The record lies outside the person's area.
+    NotYourArea "not_your_area"
+        "这件事不在您的责任区内,内容已保存。"
+        "This record is outside your area; what you wrote is kept.";
+    /// Somebody else's report.
+    NotYours "not_yours"
+        "只有本人可以改动,内容已保存。"
+        "Only its author may change this; what you wrote is kept.";
+    /// The person does not act for the target.
+    NotATarget "not_a_target"
+        "您不是这道哨令的应哨方,内容已保存。"
+        "You are not a target of this whistle; what you wrote is kept.";
+    /// Who handled it must not verify it.
+    OwnWork "own_work"
+        "不能核实自己处理的事,请他人到场核实。"
+        "Nobody verifies their own work; ask somebody else to look on site.";
+    /// Who is scored must not give the score.
+    OwnScore "own_score"
+        "不能给自己评分。"
+        "Nobody evaluates themselves.";
+    /// Only the blower may do this.
+    NotTheBlower "not_the_blower"
+        "只有吹哨方可以这样做。"
+        "Only the blower may do this.";
+    /// Only the server does this.
+    OnlyTheServer "only_the_server"
+        "这一步由服务器完成。"
+        "Only the server does this.";
+
+    // State.
+    /// The record does not exist here.
+    NoSuchRecord "no_such_record"
+        "找不到这条记录。"
+        "There is no such record.";
+    /// The record exists already.
+    AlreadyExists "already_exists"
+        "这条记录已经存在。"
+        "This record exists already.";
+    /// The record is closed, withdrawn, merged or cancelled.
+    Closed "closed"
+        "这件事已经办结,您的操作作为留痕保存。"
+        "This record is closed; your action is kept as a trace.";
+    /// The finding has been accepted or declined already.
+    AlreadyDecided "already_decided"
+        "这个问题已经受理或退回,您的操作作为留痕保存。"
+        "This finding was already decided; your action is kept as a trace.";
+    /// It must be accepted first.
+    NotAccepted "not_accepted"
+        "这个问题还没有受理。"
+        "This finding is not accepted yet.";
+    /// Nothing to review.
+    NothingToReview "nothing_to_review"
+        "没有待复核的自处置。"
+        "There is nothing to review.";
+    /// The whistle summons nobody by that name.
+    NoSuchTarget "no_such_target"
+        "这道哨令没有这个应哨方。"
+        "This whistle has no such target.";
+    /// Feedback before arrival.
+    NotArrived "not_arrived"
+        "还没有报到,请先报到再反馈。"
+        "Nobody has reported in yet; report in first, then give feedback.";
+    /// Verification before feedback.
+    NotFedBack "not_fed_back"
+        "应哨方还没有反馈,不能核实。"
+        "There is no feedback to verify yet.";
+    /// The target was released.
+    Released "released"
+        "吹哨方已经放人,您的操作作为留痕保存。"
+        "The blower has released this target; your action is kept as a trace.";
+    /// A mandatory target is neither released nor excused.
+    TargetsOpen "targets_open"
+        "还有必到的应哨方没有办完,不能结项。"
+        "A mandatory target is neither done nor excused; the whistle cannot be concluded.";
+    /// Evaluation before conclusion.
+    NotConcluded "not_concluded"
+        "还没有结项,不能评价。"
+        "The whistle is not concluded; it cannot be evaluated yet.";
+    /// Escalated in this round already.
+    AlreadyEscalated "already_escalated"
+        "已经上报街道。"
+        "This whistle was escalated already.";
+    /// No escalation to withdraw.
+    NotEscalated "not_escalated"
+        "没有可解除的升级。"
+        "There is no escalation to stand down.";
+    /// A whistle of this level has nowhere to go.
+    NoHigherLevel "no_higher_level"
+        "已经是街道级哨令,没有更高一级可以上报。"
+        "This is a street whistle already; there is no higher level here.";
+    /// An unverified conclusion was overtaken by a failed verification.
+    Overtaken "overtaken"
+        "有人同时核实不通过,以返工为准,您的结项作为留痕保存。"
+        "Somebody failed the verification at the same time; rework wins, your conclusion is kept as a trace.";
+    /// Written by a newer app.
+    NeedsNewerApp "needs_newer_app"
+        "这一步由新版应用写成,请更新后查看。"
+        "A newer app wrote this step; update to see it.";
+
+    // Content.
+    /// A required text is empty.
+    Empty "empty"
+        "必填内容为空。"
+        "A required text is empty.";
+    /// A text or list is too long.
+    TooLong "too_long"
+        "内容太长。"
+        "The text or list is too long.";
+    /// A number is outside its range.
+    OutOfRange "out_of_range"
+        "数值超出范围。"
+        "A value is out of range.";
+    /// The category is in no code pack.
+    UnknownCategory "unknown_category"
+        "没有这个分类代码。"
+        "There is no such category code.";
+    /// The grid or area is not in the directory.
+    UnknownArea "unknown_area"
+        "没有这个网格或区域。"
+        "There is no such grid or area.";
+    /// The facts do not belong to the action.
+    FactNotAllowed "fact_not_allowed"
+        "这一步不能改动这些内容。"
+        "This action may not write these facts.";
+    /// The record is full.
+    RecordFull "record_full"
+        "这条记录的操作已达上限(500次)。"
+        "This record holds 500 actions, the most it can.";
+
+    // Envelopes.
+    /// Larger than 32 KiB.
+    TooLarge "too_large"
+        "这条操作超过32KiB,没有保存。"
+        "The envelope is larger than 32 KiB; it was not stored.";
+    /// Not the canonical form.
+    NotCanonical "not_canonical"
+        "数据格式不正确,没有保存。"
+        "The envelope is not in canonical form; it was not stored.";
+    /// The signature does not verify.
+    BadSignature "bad_signature"
+        "签名不正确,没有保存。"
+        "The signature does not verify; it was not stored.";
+    /// No such device.
+    UnknownDevice "unknown_device"
+        "服务器不认识这台设备,没有保存。"
+        "The server does not know this device; it was not stored.";
+    /// The device belongs to somebody else.
+    WrongPerson "wrong_person"
+        "这台设备登记在别人名下,没有保存。"
+        "This device is enrolled for somebody else; it was not stored.";
+    /// Addressed to another street.
+    WrongStreet "wrong_street"
+        "这条操作属于别的街道,没有保存。"
+        "The envelope belongs to another street; it was not stored.";
+    /// Two envelopes with one chain number.
+    Cloned "cloned"
+        "这台设备的编号被用了两次,可能有两台手机共用一个身份;操作已隔离保存,请联系管理员。"
+        "This device used one chain number twice, perhaps two phones share an identity; the action is kept apart, ask the administrator.";
+    /// An action this one builds on has not arrived.
+    WaitingForOthers "waiting_for_others"
+        "它所依据的操作还没有到达,到达后自动处理。"
+        "What this builds on has not arrived yet; it is judged as soon as it does.";
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.en())
+    }
+}
+
+impl Reason {
+    /// Finds a reason by its code; `None` for a code of a newer build.
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|reason| reason.code() == code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_a_code_of_its_own_and_two_sentences() {
+        for (at, reason) in Reason::ALL.iter().enumerate() {
+            assert_eq!(Reason::from_code(reason.code()), Some(*reason));
+            assert!(reason.zh().ends_with('。') && reason.en().ends_with('.'));
+            assert!(Reason::ALL[..at].iter().all(|other| other.code() != reason.code()));
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! The core of Shaodao (哨到), the same on every phone and on the server.
+//!
+//! A finding is **captured**, **signed**, **written** into its document,
+//! **stored** and **queued** in one transaction, **pushed**, **judged**, written
+//! again by the same function on the server, **projected**, **escalated** when
+//! nobody answers, **announced** and **pulled** back.
+//!
+//! The modules stand in that order: [`domain`] decides what can happen,
+//! [`envelope`] signs it, [`document`] writes and folds it, `store` keeps it on
+//! the phone, [`sync`] carries it, and `device` is a phone in one type. [`pack`]
+//! reads the data that the domain needs.
+
+pub mod domain;
+// The order of the sentence above.
+pub mod envelope;
+//
+pub mod document;
+//
+#[cfg(feature = "device")]
+pub mod store;
+//
+pub mod sync;
+//
+#[cfg(feature = "device")]
+pub mod device;
+//
+pub mod pack;

@@ -1,0 +1,344 @@
+//! Data packs: the JSON form of a directory, and the code packs that are built
+//! in. The only place where serde meets what the domain needs; the domain's own
+//! types know nothing of it.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+use serde::Deserialize;
+
+use crate::domain::calendar::{AreaClass, Calendar, Period};
+use crate::domain::codes::{CodePack, CodePackError};
+use crate::domain::directory::{
+    Community, Directory, Grant, Grid, Organisation, Person, Policy, Post, Role,
+};
+use crate::domain::ids::PersonId;
+use crate::domain::place::{BadBoundary, Boundary, GridMap};
+use crate::domain::time::TimePolicy;
+
+/// The directory of 华山街道 to try things with: real communities and codes,
+/// invented grids and people.
+pub const HUASHAN: &[u8] = include_bytes!("../packs/huashan/directory.json");
+
+const CJT214_COMPONENTS: &str = include_str!("../packs/cjt214-2007/component-codes.csv");
+const CJT214_EVENTS: &str = include_str!("../packs/cjt214-2007/event-codes.csv");
+
+/// A pack that does not read, and why.
+#[derive(Debug, thiserror::Error)]
+pub enum PackError {
+    /// Not JSON of this shape.
+    #[error("directory pack: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The code pack does not read.
+    #[error(transparent)]
+    Codes(#[from] CodePackError),
+    /// No such code pack.
+    #[error("directory pack: unknown code pack `{0}`; known: cjt214-2007")]
+    UnknownCodes(String),
+    /// A grid's ring encloses nothing.
+    #[error("directory pack: grid {code}: {error}")]
+    Grid {
+        /// Which grid.
+        code: String,
+        /// What is wrong.
+        error: BadBoundary,
+    },
+    /// Something refers to something that is not there.
+    #[error("directory pack: {what} refers to {to}, which does not exist")]
+    Dangling {
+        /// What refers.
+        what: String,
+        /// To what.
+        to: String,
+    },
+    /// A word that means nothing here.
+    #[error("directory pack: {what}: `{word}` is not one of {known}")]
+    Word {
+        /// Where.
+        what: String,
+        /// What was given.
+        word: String,
+        /// What would do.
+        known: &'static str,
+    },
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DirectoryPack {
+    version: u64,
+    street: StreetPack,
+    codes: String,
+    calendar: CalendarPack,
+    policy: PolicyPack,
+    communities: Vec<CommunityPack>,
+    posts: Vec<PostPack>,
+    organisations: Vec<OrganisationPack>,
+    grids: Vec<GridPack>,
+    people: Vec<PersonPack>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StreetPack {
+    code: String,
+    name: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CalendarPack {
+    version: String,
+    periods: Vec<(u32, u32)>,
+    weekdays: [bool; 7],
+    off: Vec<NaiveDate>,
+    worked: Vec<NaiveDate>,
+    horizon: Option<NaiveDate>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PolicyPack {
+    max_anchor_age_hours: u32,
+    max_drift_minutes: u32,
+    failed_verifications: u32,
+    street_limit_hours: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CommunityPack {
+    code: String,
+    name: String,
+    class: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PostPack {
+    code: String,
+    name: String,
+    standing: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OrganisationPack {
+    id: String,
+    name: String,
+    platform: u8,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GridPack {
+    code: String,
+    name: String,
+    community: String,
+    /// Kept in the data for the day a grid is redrawn under its code.
+    #[serde(rename = "version")]
+    _version: u32,
+    ring: Vec<(f64, f64)>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PersonPack {
+    id: String,
+    name: String,
+    roles: Vec<RolePack>,
+    posts: Vec<HeldPack>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RolePack {
+    role: String,
+    scope: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HeldPack {
+    post: String,
+    grid: String,
+}
+
+/// Reads a directory pack and checks that everything in it fits together.
+///
+/// # Errors
+/// See [`PackError`]; it names the place.
+pub fn directory(json: &[u8]) -> Result<Directory, PackError> {
+    let pack: DirectoryPack = serde_json::from_slice(json)?;
+    let communities = pack
+        .communities
+        .into_iter()
+        .map(|community| {
+            let class = class(&community)?;
+            let CommunityPack { code, name, .. } = community;
+            Ok((code.clone(), Community { code, name, class }))
+        })
+        .collect::<Result<BTreeMap<_, _>, PackError>>()?;
+    let mut grids = BTreeMap::new();
+    let mut outlines = Vec::new();
+    for grid in pack.grids {
+        if !communities.contains_key(&grid.community) {
+            return Err(dangling(format!("grid {}", grid.code), &grid.community));
+        }
+        let boundary = Boundary::new(grid.ring).map_err(|error| PackError::Grid {
+            code: grid.code.clone(),
+            error,
+        })?;
+        outlines.push((grid.code.clone(), boundary));
+        let (code, name, community) = (grid.code, grid.name, grid.community);
+        grids.insert(code.clone(), Grid { code, name, community });
+    }
+    let mut directory = Directory {
+        version: pack.version,
+        street: pack.street.code,
+        street_name: pack.street.name,
+        communities,
+        grids,
+        map: GridMap::new(outlines),
+        posts: pack
+            .posts
+            .into_iter()
+            .map(|PostPack { code, name, standing }| {
+                (code.clone(), Post { code, name, standing })
+            })
+            .collect(),
+        people: BTreeMap::new(),
+        organisations: pack
+            .organisations
+            .into_iter()
+            .map(|OrganisationPack { id, name, platform }| {
+                (id.clone(), Organisation { id, name, platform })
+            })
+            .collect(),
+        codes: codes(&pack.codes)?,
+        calendar: calendar(pack.calendar),
+        policy: policy(&pack.policy),
+    };
+    for person in pack.people {
+        let person = read_person(person, &directory)?;
+        directory.people.insert(person.id.clone(), person);
+    }
+    Ok(directory)
+}
+
+/// A code pack that is built in.
+///
+/// # Errors
+/// There is none by that name.
+pub fn codes(scheme: &str) -> Result<CodePack, PackError> {
+    match scheme {
+        "cjt214-2007" => Ok(CodePack::parse(scheme, CJT214_COMPONENTS, CJT214_EVENTS)?),
+        unknown => Err(PackError::UnknownCodes(unknown.to_owned())),
+    }
+}
+
+fn class(community: &CommunityPack) -> Result<AreaClass, PackError> {
+    match community.class.as_str() {
+        "A" => Ok(AreaClass::A),
+        "B" => Ok(AreaClass::B),
+        "C" => Ok(AreaClass::C),
+        word => Err(PackError::Word {
+            what: format!("class of community {}", community.code),
+            word: word.to_owned(),
+            known: "A, B, C",
+        }),
+    }
+}
+
+fn calendar(pack: CalendarPack) -> Calendar {
+    let off = pack.off.into_iter().map(|date| (date, false));
+    let worked = pack.worked.into_iter().map(|date| (date, true));
+    Calendar {
+        version: pack.version,
+        periods: pack
+            .periods
+            .into_iter()
+            .map(|(from_min, to_min)| Period { from_min, to_min })
+            .collect(),
+        weekdays: pack.weekdays,
+        exceptions: off.chain(worked).collect(),
+        horizon: pack.horizon,
+    }
+}
+
+fn policy(pack: &PolicyPack) -> Policy {
+    Policy {
+        time: TimePolicy {
+            max_anchor_age_ms: u64::from(pack.max_anchor_age_hours) * 3_600_000,
+            max_drift_ms: u64::from(pack.max_drift_minutes) * 60_000,
+        },
+        failed_verifications: pack.failed_verifications,
+        street_limit_ms: i64::from(pack.street_limit_hours) * 3_600_000,
+    }
+}
+
+fn read_person(pack: PersonPack, directory: &Directory) -> Result<Person, PackError> {
+    let mut grants = Vec::new();
+    for RolePack { role, scope } in pack.roles {
+        let role = Role::from_word(&role).ok_or_else(|| PackError::Word {
+            what: format!("role of {}", pack.id),
+            word: role,
+            known: "member, secretary, supervisor, dispatcher, liaison, administrator",
+        })?;
+        let exists = match role {
+            Role::Liaison => directory.organisations.contains_key(&scope),
+            _ => directory.knows_area(&scope),
+        };
+        if !exists {
+            return Err(dangling(format!("a role of {}", pack.id), &scope));
+        }
+        grants.push(Grant { role, scope });
+    }
+    let mut posts = Vec::new();
+    for HeldPack { post, grid } in pack.posts {
+        if !directory.posts.contains_key(&post) {
+            return Err(dangling(format!("a post of {}", pack.id), &post));
+        }
+        if !directory.grids.contains_key(&grid) {
+            return Err(dangling(format!("a post of {}", pack.id), &grid));
+        }
+        posts.push((post, grid));
+    }
+    Ok(Person {
+        id: PersonId(pack.id),
+        name: pack.name,
+        grants,
+        posts,
+    })
+}
+
+fn dangling(what: String, to: &str) -> PackError {
+    PackError::Dangling {
+        what,
+        to: to.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::place::{Position, PositionSource};
+
+    #[test]
+    fn the_sample_street_fits_together() {
+        let directory = directory(HUASHAN).expect("reads");
+        assert_eq!(directory.communities.len(), 10);
+        assert_eq!(directory.grids.len(), 40);
+        assert_eq!(directory.codes.all().count(), 84 + 55);
+        let here = Position::from_degrees(25.042, 102.7005, Some(10.0), PositionSource::Gps);
+        let grid = here.ok().and_then(|here| directory.grid_at(&here).map(str::to_owned));
+        assert_eq!(grid.as_deref(), Some("530102001001001"));
+    }
+
+    #[test]
+    fn a_pack_that_refers_to_nothing_is_refused_by_name() {
+        let json = String::from_utf8_lossy(HUASHAN).replace("\"scope\": \"D01\"", "\"scope\": \"D99\"");
+        let refused = directory(json.as_bytes()).expect_err("dangling").to_string();
+        assert!(refused.contains("L-D01") && refused.contains("D99"), "{refused}");
+    }
+}

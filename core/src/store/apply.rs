@@ -1,0 +1,290 @@
+//! Saving a reply: verdicts, pulled envelopes, cursor and progress, all or
+//! nothing.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+
+use super::write::{
+    find_record, insert_envelope, join_hashes, kind, members, record_row, standing, write_record,
+};
+use super::{Store, StoreError, put_meta, put_progress};
+use crate::document::{Document, Member};
+use crate::domain::action::RecordKind;
+use crate::domain::ids::{EnvelopeHash, RecordId};
+use crate::domain::time::LastContact;
+use crate::sync::plan::Progress;
+use crate::sync::settle::{Incoming, Settlement};
+use crate::sync::wire::{Judgement, Standing};
+
+/// What a reply changed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Applied {
+    /// Own actions that were accepted.
+    pub accepted: usize,
+    /// Own actions that were not plainly accepted; their author must hear why.
+    pub troubles: Vec<Judgement>,
+    /// Envelopes of others that are new here.
+    pub pulled: usize,
+    /// Records whose rows changed.
+    pub records: usize,
+}
+
+/// A record that a reply touches.
+struct Touched {
+    row: i64,
+    kind: RecordKind,
+    /// `None` if the record was here before: its members are read back.
+    fresh: Option<Vec<Member>>,
+}
+
+impl Store {
+    /// Saves what a reply means.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; nothing was saved, and the reply will come again.
+    pub fn apply(
+        &mut self,
+        settlement: &Settlement,
+        contact: LastContact,
+    ) -> Result<Applied, StoreError> {
+        let mut progress = self.progress()?;
+        self.db.pragma_update(None, "synchronous", "NORMAL")?;
+        let applied = self.apply_in_transaction(settlement, contact, &mut progress);
+        self.db.pragma_update(None, "synchronous", "FULL")?;
+        applied
+    }
+
+    fn apply_in_transaction(
+        &mut self,
+        settlement: &Settlement,
+        contact: LastContact,
+        progress: &mut Progress,
+    ) -> Result<Applied, StoreError> {
+        let db = self
+            .db
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut applied = Applied::default();
+        let mut touched = BTreeMap::new();
+        for judgement in &settlement.judgements {
+            judged(&db, judgement, progress, &mut touched, &mut applied)?;
+        }
+        for incoming in &settlement.incoming {
+            arrived(&db, incoming, progress, &mut touched, &mut applied)?;
+        }
+        for record in &settlement.drops {
+            touched.remove(record);
+            drop_record(&db, *record, progress)?;
+        }
+        applied.records = touched.len();
+        project_all(&db, touched)?;
+        if settlement.offer_again {
+            db.execute(
+                "INSERT OR IGNORE INTO outbox (envelope)
+                 SELECT id FROM envelope WHERE standing IN (0, 1, 2)",
+                [],
+            )?;
+        }
+        progress.epoch.clone_from(&settlement.epoch);
+        progress.audience.clone_from(&settlement.audience);
+        progress.cursor = match settlement.start_over {
+            true => 0,
+            false => settlement.cursor,
+        };
+        put_progress(&db, progress)?;
+        put_contact(&db, contact)?;
+        Ok(db.commit().map(|()| applied)?)
+    }
+}
+
+/// A verdict about an envelope of this phone.
+fn judged(
+    db: &Connection,
+    judgement: &Judgement,
+    progress: &mut Progress,
+    touched: &mut BTreeMap<RecordId, Touched>,
+    applied: &mut Applied,
+) -> Result<(), StoreError> {
+    let mut find = db.prepare_cached(
+        "SELECT envelope.id, envelope.standing, record.id, record.record, record.kind
+         FROM envelope JOIN record ON record.id = envelope.record WHERE envelope.hash = ?1",
+    )?;
+    let found = find
+        .query_row([judgement.hash.0], |row| {
+            let record: (i64, RecordId, RecordKind) =
+                (row.get(2)?, row.get(3).map(RecordId)?, kind(row, 4)?);
+            Ok((row.get::<_, i64>(0)?, standing(row, 1)?, record))
+        })
+        .optional()?;
+    // A verdict about something dropped since: nothing to do.
+    let Some((envelope, before, (row, record, kind))) = found else {
+        return Ok(());
+    };
+    db.prepare_cached("DELETE FROM outbox WHERE envelope = ?1")?
+        .execute([envelope])?;
+    set_standing(
+        db,
+        envelope,
+        judgement.standing,
+        judgement.seen.as_deref(),
+        judgement.received_at_ms,
+        judgement.reason.map(|reason| reason.code()),
+    )?;
+    count(progress, &judgement.hash, before, judgement.standing);
+    match judgement.standing {
+        Standing::Accepted => applied.accepted += 1,
+        _ if before != judgement.standing => applied.troubles.push(judgement.clone()),
+        _ => {}
+    }
+    touched.insert(record, Touched { row, kind, fresh: None });
+    Ok(())
+}
+
+/// An accepted envelope from the feed, of anybody.
+fn arrived(
+    db: &Connection,
+    incoming: &Incoming,
+    progress: &mut Progress,
+    touched: &mut BTreeMap<RecordId, Touched>,
+    applied: &mut Applied,
+) -> Result<(), StoreError> {
+    let action = &incoming.sealed.envelope.action;
+    let mut find = db.prepare_cached("SELECT id, standing FROM envelope WHERE hash = ?1")?;
+    let held: Option<(i64, Standing)> = find
+        .query_row([incoming.sealed.hash.0], |row| Ok((row.get(0)?, standing(row, 1)?)))
+        .optional()?;
+    let known = find_record(db, action.record)?;
+    let row = match known {
+        Some((row, _)) => row,
+        None => record_row(db, action.kind, action.record)?,
+    };
+    let (envelope, before) = match held {
+        Some(held) => held,
+        None => {
+            applied.pulled += 1;
+            let standing = Standing::Pending;
+            (insert_envelope(db, row, &incoming.sealed, standing, false)?, standing)
+        }
+    };
+    if before != incoming.standing {
+        db.prepare_cached("DELETE FROM outbox WHERE envelope = ?1")?
+            .execute([envelope])?;
+        set_standing(
+            db,
+            envelope,
+            incoming.standing,
+            incoming.seen.as_deref(),
+            incoming.received_at_ms,
+            None,
+        )?;
+        count(progress, &incoming.sealed.hash, before, incoming.standing);
+    }
+    let member = || Member {
+        seen: incoming
+            .seen
+            .clone()
+            .unwrap_or_else(|| incoming.sealed.envelope.seen.clone()),
+        sealed: incoming.sealed.clone(),
+        received_at_ms: Some(incoming.received_at_ms),
+    };
+    match touched.get_mut(&action.record) {
+        Some(Touched { fresh: Some(members), .. }) => members.push(member()),
+        Some(Touched { fresh: None, .. }) => {}
+        None => {
+            let fresh = known.is_none().then(|| vec![member()]);
+            let kind = action.kind;
+            touched.insert(action.record, Touched { row, kind, fresh });
+        }
+    }
+    Ok(())
+}
+
+fn project_all(db: &Connection, touched: BTreeMap<RecordId, Touched>) -> Result<(), StoreError> {
+    for (record, Touched { row, kind, fresh }) in touched {
+        let members = match fresh {
+            Some(members) => members,
+            None => members(db, row)?,
+        };
+        let (document, _) = Document::rebuild(kind, record, members)?;
+        write_record(db, row, &document, &document.fold())?;
+    }
+    Ok(())
+}
+
+fn set_standing(
+    db: &Connection,
+    envelope: i64,
+    standing: Standing,
+    seen: Option<&[EnvelopeHash]>,
+    received_at_ms: i64,
+    reason: Option<&str>,
+) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "UPDATE envelope SET standing = ?2, seen = ?3, received_at_ms = ?4, reason = ?5
+         WHERE id = ?1",
+    )?
+    .execute(params![
+        envelope,
+        standing.code(),
+        seen.map(join_hashes),
+        received_at_ms,
+        reason
+    ])?;
+    Ok(())
+}
+
+fn count(progress: &mut Progress, hash: &EnvelopeHash, before: Standing, after: Standing) {
+    match (before.is_shared(), after.is_shared()) {
+        (false, true) => progress.add(hash),
+        (true, false) => progress.remove(hash),
+        _ => {}
+    }
+}
+
+/// Takes a record off the phone that is not meant for it any more. What its
+/// owner has not sent yet stays, and the record with it.
+fn drop_record(
+    db: &Connection,
+    record: RecordId,
+    progress: &mut Progress,
+) -> Result<(), StoreError> {
+    let Some((row, _)) = find_record(db, record)? else {
+        return Ok(());
+    };
+    let unsent: i64 = db.query_row(
+        "SELECT COUNT(*) FROM envelope WHERE record = ?1 AND own = 1 AND standing <> 1",
+        [row],
+        |row| row.get(0),
+    )?;
+    if unsent > 0 {
+        return Ok(());
+    }
+    {
+        let mut shared =
+            db.prepare("SELECT hash FROM envelope WHERE record = ?1 AND standing IN (1, 2)")?;
+        let mut rows = shared.query([row])?;
+        while let Some(row) = rows.next()? {
+            progress.remove(&super::write::hash(row, 0)?);
+        }
+    }
+    for statement in [
+        "DELETE FROM search WHERE rowid = ?1",
+        "DELETE FROM target WHERE whistle = ?1",
+        "DELETE FROM whistle_finding WHERE whistle = ?1",
+        "DELETE FROM whistle WHERE record = ?1",
+        "DELETE FROM finding WHERE record = ?1",
+        "DELETE FROM outbox WHERE envelope IN (SELECT id FROM envelope WHERE record = ?1)",
+        "DELETE FROM envelope WHERE record = ?1",
+        "DELETE FROM record WHERE id = ?1",
+    ] {
+        db.execute(statement, [row])?;
+    }
+    Ok(())
+}
+
+fn put_contact(db: &Connection, contact: LastContact) -> Result<(), StoreError> {
+    put_meta(db, "contact_position", &contact.position.cast_signed())?;
+    put_meta(db, "contact_server_ms", &contact.server_ms)?;
+    put_meta(db, "contact_boot", &contact.boot.0)?;
+    put_meta(db, "contact_mono_ms", &contact.mono_ms.cast_signed())
+}

@@ -1,0 +1,332 @@
+//! Saving: the one transaction behind "saved", and the projection that it and
+//! [`super::apply`] share.
+
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+
+use super::search::grams;
+use super::{Store, StoreError, get_meta, put_meta, put_progress};
+use crate::document::rows::{FindingRow, Rows, WhistleRow, project, search_text};
+use crate::document::{Document, Member};
+use crate::domain::action::RecordKind;
+use crate::domain::finding::{FindingStage, stage_with};
+use crate::domain::ids::{EnvelopeHash, RecordId};
+use crate::domain::record::RecordState;
+use crate::domain::whistle::WhistleStage;
+use crate::envelope::{self, Sealed};
+use crate::sync::settle::{Cited, effective_seen};
+use crate::sync::wire::Standing;
+
+impl Store {
+    /// Saves a new action of this phone: envelope, chain, record, read model
+    /// and outbox row. When this returns they are on the disk.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; nothing was saved.
+    pub fn commit(
+        &mut self,
+        sealed: &Sealed,
+        document: &Document,
+        state: &RecordState,
+    ) -> Result<(), StoreError> {
+        let transaction = self
+            .db
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let record = record_row(&transaction, document.kind(), document.id())?;
+        let envelope = insert_envelope(&transaction, record, sealed, Standing::Pending, true)?;
+        transaction
+            .prepare_cached("INSERT INTO outbox (envelope) VALUES (?1)")?
+            .execute([envelope])?;
+        put_meta(&transaction, "chain_length", &sealed.envelope.dev_seq.cast_signed())?;
+        put_meta(&transaction, "chain_newest", &sealed.hash.0)?;
+        write_record(&transaction, record, document, state)?;
+        Ok(transaction.commit()?)
+    }
+
+    /// Projects every record again from its envelopes.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; the rows are as they were.
+    pub fn rebuild(&mut self) -> Result<(), StoreError> {
+        let transaction = self.db.transaction()?;
+        transaction.execute_batch(
+            "DELETE FROM target; DELETE FROM whistle_finding; DELETE FROM whistle;
+             DELETE FROM finding; DELETE FROM search;",
+        )?;
+        let records: Vec<(i64, RecordKind, RecordId)> = {
+            let mut statement = transaction.prepare("SELECT id, kind, record FROM record")?;
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, kind(row, 1)?, id(row, 2)?)))?;
+            rows.collect::<Result<_, _>>()?
+        };
+        for (record, kind, id) in records {
+            let (document, _) = Document::rebuild(kind, id, members(&transaction, record)?)?;
+            write_record(&transaction, record, &document, &document.fold())?;
+        }
+        let mut progress = super::Progress {
+            epoch: get_meta(&transaction, "epoch")?.unwrap_or_default(),
+            cursor: super::unsigned(get_meta(&transaction, "cursor")?),
+            audience: get_meta(&transaction, "audience")?.unwrap_or_default(),
+            ..super::Progress::default()
+        };
+        {
+            let mut shared =
+                transaction.prepare("SELECT hash FROM envelope WHERE standing IN (1, 2)")?;
+            let mut rows = shared.query([])?;
+            while let Some(row) = rows.next()? {
+                progress.add(&hash(row, 0)?);
+            }
+        }
+        put_progress(&transaction, &progress)?;
+        Ok(transaction.commit()?)
+    }
+
+    /// The members of a record as this phone sees it: the shared history and
+    /// its own pending actions on top. Empty if the record is not here.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn members(&self, record: RecordId) -> Result<Vec<Member>, StoreError> {
+        match find_record(&self.db, record)? {
+            Some((row, _)) => members(&self.db, row),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The kind of a record; `None` if it is not here.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn kind_of(&self, record: RecordId) -> Result<Option<RecordKind>, StoreError> {
+        Ok(find_record(&self.db, record)?.map(|(_, kind)| kind))
+    }
+}
+
+pub(super) fn find_record(
+    db: &Connection,
+    record: RecordId,
+) -> Result<Option<(i64, RecordKind)>, StoreError> {
+    let mut statement = db.prepare_cached("SELECT id, kind FROM record WHERE record = ?1")?;
+    let found = statement.query_row([record.0], |row| Ok((row.get(0)?, kind(row, 1)?)));
+    Ok(found.optional()?)
+}
+
+/// The row of a record, made if need be.
+pub(super) fn record_row(
+    db: &Connection,
+    kind: RecordKind,
+    record: RecordId,
+) -> Result<i64, StoreError> {
+    if let Some((row, _)) = find_record(db, record)? {
+        return Ok(row);
+    }
+    db.prepare_cached("INSERT INTO record (record, kind, heads) VALUES (?1, ?2, X'')")?
+        .execute(params![record.0, kind.code()])?;
+    Ok(db.last_insert_rowid())
+}
+
+pub(super) fn insert_envelope(
+    db: &Connection,
+    record: i64,
+    sealed: &Sealed,
+    standing: Standing,
+    own: bool,
+) -> Result<i64, StoreError> {
+    db.prepare_cached(
+        "INSERT INTO envelope (hash, record, standing, own, bytes) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?
+    .execute(params![sealed.hash.0, record, standing.code(), own, sealed.bytes])?;
+    Ok(db.last_insert_rowid())
+}
+
+/// The members of a record row; see [`Store::members`].
+pub(super) fn members(db: &Connection, record: i64) -> Result<Vec<Member>, StoreError> {
+    struct Held {
+        standing: Standing,
+        sealed: Sealed,
+        seen: Option<Vec<EnvelopeHash>>,
+        received_at_ms: Option<i64>,
+    }
+    let mut statement = db.prepare_cached(
+        "SELECT standing, bytes, seen, received_at_ms FROM envelope WHERE record = ?1 ORDER BY id",
+    )?;
+    let mut rows = statement.query([record])?;
+    let mut held = Vec::new();
+    while let Some(row) = rows.next()? {
+        held.push(Held {
+            standing: standing(row, 0)?,
+            sealed: envelope::open(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?)?,
+            seen: row.get_ref(2)?.as_blob_or_null().map_err(rusqlite::Error::from)?.map(split_hashes),
+            received_at_ms: row.get(3)?,
+        });
+    }
+    let in_history = |held: &Held| held.standing.is_shared() || held.standing == Standing::Pending;
+    let all_accepted = held.iter().all(|held| held.standing.is_shared());
+    let cited = |hash: &EnvelopeHash| match held.iter().find(|held| held.sealed.hash == *hash) {
+        Some(found) if in_history(found) => Cited::InHistory,
+        Some(found) => Cited::SetAside(found.sealed.envelope.seen.clone()),
+        None => Cited::Unknown,
+    };
+    let mut members = Vec::with_capacity(held.len());
+    for held in held.iter().filter(|held| in_history(held)) {
+        let claimed = &held.sealed.envelope.seen;
+        let seen = match (&held.seen, held.standing) {
+            (Some(seen), _) => seen.clone(),
+            // Only what is pending can cite what was set aside here.
+            (None, Standing::Pending) if !all_accepted => {
+                effective_seen(claimed, cited).unwrap_or_else(|_| claimed.clone())
+            }
+            (None, _) => claimed.clone(),
+        };
+        members.push(Member {
+            sealed: held.sealed.clone(),
+            seen,
+            received_at_ms: held.received_at_ms,
+        });
+    }
+    Ok(members)
+}
+
+/// Writes heads, rows and search text of one record.
+pub(super) fn write_record(
+    db: &Connection,
+    record: i64,
+    document: &Document,
+    state: &RecordState,
+) -> Result<(), StoreError> {
+    db.prepare_cached("UPDATE record SET heads = ?2 WHERE id = ?1")?
+        .execute(params![record, document.heads()])?;
+    match project(document.id(), state) {
+        Rows::Finding(row) => write_finding(db, record, &row)?,
+        Rows::Whistle(row) => write_whistle(db, record, &row)?,
+    }
+    db.prepare_cached("INSERT OR REPLACE INTO search (rowid, grams) VALUES (?1, ?2)")?
+        .execute(params![record, grams(&search_text(state))])?;
+    Ok(())
+}
+
+fn write_finding(db: &Connection, record: i64, row: &FindingRow) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "INSERT OR REPLACE INTO finding
+             (record, own_stage, stage, number, category, title, grid, position, severity,
+              reporter, reported_at_ms, touched_at_ms, conflicts, traces)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+    )?
+    .execute(params![
+        record,
+        row.own_stage.word(),
+        stage_with(row.own_stage, &whistles_of(db, row.record)?).word(),
+        row.number,
+        row.category,
+        row.title,
+        row.grid,
+        row.position,
+        row.severity,
+        row.reporter,
+        row.reported_at_ms,
+        row.touched_at_ms,
+        row.conflicts,
+        row.traces,
+    ])?;
+    Ok(())
+}
+
+fn write_whistle(db: &Connection, record: i64, row: &WhistleRow) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "INSERT OR REPLACE INTO whistle
+             (record, stage, level, platform, area, title, blower, issued_at_ms, due_at_ms,
+              touched_at_ms, parent, traces)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+    )?
+    .execute(params![
+        record,
+        row.stage.word(),
+        row.level.map_or(0, |level| level.code()),
+        row.platform,
+        row.area,
+        row.title,
+        row.blower,
+        row.issued_at_ms,
+        row.due_at_ms,
+        row.touched_at_ms,
+        row.parent.map(|parent| parent.0),
+        row.traces,
+    ])?;
+    db.prepare_cached("DELETE FROM target WHERE whistle = ?1")?
+        .execute([record])?;
+    let mut insert = db.prepare_cached(
+        "INSERT INTO target (whistle, party, stage, lead, mandatory) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    for target in &row.targets {
+        insert.execute(params![
+            record,
+            target.party,
+            target.stage.word(),
+            target.lead,
+            target.mandatory
+        ])?;
+    }
+    for finding in &row.findings {
+        db.prepare_cached("INSERT OR IGNORE INTO whistle_finding (finding, whistle) VALUES (?1, ?2)")?
+            .execute(params![finding.0, record])?;
+        move_on(db, *finding)?;
+    }
+    Ok(())
+}
+
+/// Brings a finding's visible stage in line with its whistles.
+fn move_on(db: &Connection, finding: RecordId) -> Result<(), StoreError> {
+    let Some((row, _)) = find_record(db, finding)? else {
+        return Ok(());
+    };
+    let own: Option<String> = db
+        .prepare_cached("SELECT own_stage FROM finding WHERE record = ?1")?
+        .query_row([row], |row| row.get(0))
+        .optional()?;
+    let Some(own) = own.as_deref().and_then(FindingStage::from_word) else {
+        return Ok(());
+    };
+    db.prepare_cached("UPDATE finding SET stage = ?2 WHERE record = ?1")?
+        .execute(params![row, stage_with(own, &whistles_of(db, finding)?).word()])?;
+    Ok(())
+}
+
+fn whistles_of(db: &Connection, finding: RecordId) -> Result<Vec<WhistleStage>, StoreError> {
+    let mut statement = db.prepare_cached(
+        "SELECT whistle.stage FROM whistle_finding
+         JOIN whistle ON whistle.record = whistle_finding.whistle
+         WHERE whistle_finding.finding = ?1",
+    )?;
+    let mut rows = statement.query([finding.0])?;
+    let mut stages = Vec::new();
+    while let Some(row) = rows.next()? {
+        stages.extend(WhistleStage::from_word(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?));
+    }
+    Ok(stages)
+}
+
+pub(super) fn join_hashes(hashes: &[EnvelopeHash]) -> Vec<u8> {
+    hashes.iter().flat_map(|hash| hash.0).collect()
+}
+
+fn split_hashes(bytes: &[u8]) -> Vec<EnvelopeHash> {
+    let chunks = bytes.chunks_exact(32);
+    chunks.filter_map(EnvelopeHash::from_slice).collect()
+}
+
+pub(super) fn hash(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<EnvelopeHash> {
+    row.get(at).map(EnvelopeHash)
+}
+
+pub(super) fn id(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<RecordId> {
+    row.get(at).map(RecordId)
+}
+
+pub(super) fn kind(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<RecordKind> {
+    let code = row.get(at)?;
+    RecordKind::from_code(code)
+        .ok_or(rusqlite::Error::IntegralValueOutOfRange(at, code.into()))
+}
+
+pub(super) fn standing(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Standing> {
+    let code = row.get(at)?;
+    Standing::from_code(code).ok_or(rusqlite::Error::IntegralValueOutOfRange(at, code.into()))
+}

@@ -1,0 +1,186 @@
+//! What a reply means: reply to decisions, without clock, file or socket; and
+//! the one rule by which both sides leave out what was not accepted,
+//! [`effective_seen`].
+
+use std::collections::BTreeSet;
+
+use crate::domain::ids::{EnvelopeHash, RecordId};
+use crate::domain::reason::Reason;
+use crate::envelope::{self, Sealed};
+
+use super::wire::{self, Judgement, Standing, SyncReply};
+
+/// An accepted envelope from the feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Incoming {
+    /// The envelope.
+    pub sealed: Sealed,
+    /// Accepted or late.
+    pub standing: Standing,
+    /// The part of its `seen` that was accepted, where it differs.
+    pub seen: Option<Vec<EnvelopeHash>>,
+    /// When the server received it, milliseconds.
+    pub received_at_ms: i64,
+}
+
+/// What to do with a reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settlement {
+    /// What became of the phone's own envelopes: each leaves the outbox, and
+    /// everything but plain acceptance is shown to its author.
+    pub judgements: Vec<Judgement>,
+    /// What to store.
+    pub incoming: Vec<Incoming>,
+    /// The cursor after storing all of it.
+    pub cursor: u64,
+    /// Ask again at once.
+    pub more: bool,
+    /// A new directory pack.
+    pub directory: Option<Vec<u8>>,
+    /// Records to drop from the phone.
+    pub drops: Vec<RecordId>,
+    /// The server's life.
+    pub epoch: Vec<u8>,
+    /// Begin again at position 0, keeping everything.
+    pub start_over: bool,
+    /// The server has had another life: what this phone holds is offered again.
+    pub offer_again: bool,
+    /// Digest over the audience keys.
+    pub audience: Vec<u8>,
+    /// The server's time, milliseconds: the next anchor.
+    pub server_ms: i64,
+}
+
+/// A reply that cannot be used; nothing of it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettleError {
+    /// A feed item is not an envelope.
+    #[error("a pulled item is not an envelope: {0}")]
+    Item(#[from] envelope::OpenError),
+    /// A verdict or a field has the wrong shape.
+    #[error("the reply is malformed: {0}")]
+    Malformed(&'static str),
+}
+
+/// Reads a reply. `sent` are the envelopes of the request, in its order;
+/// `epoch` is the server life that the phone knew, empty before first contact.
+///
+/// # Errors
+/// See [`SettleError`].
+pub fn settle(
+    reply: &SyncReply,
+    sent: &[EnvelopeHash],
+    epoch: &[u8],
+) -> Result<Settlement, SettleError> {
+    let mut judgements = reply
+        .verdicts
+        .iter()
+        .map(Judgement::from_wire)
+        .collect::<Option<Vec<_>>>()
+        .ok_or(SettleError::Malformed("verdict"))?;
+    for unreadable in &reply.unreadable {
+        let hash = usize::try_from(unreadable.index)
+            .ok()
+            .and_then(|index| sent.get(index))
+            .ok_or(SettleError::Malformed("index of an unreadable envelope"))?;
+        judgements.push(Judgement {
+            hash: *hash,
+            standing: Standing::Refused,
+            reason: Reason::from_code(&unreadable.reason).or(Some(Reason::NotCanonical)),
+            seen: None,
+            received_at_ms: reply.server_ms,
+        });
+    }
+    let another_life = !epoch.is_empty() && epoch != reply.epoch;
+    Ok(Settlement {
+        judgements,
+        incoming: reply.items.iter().map(incoming).collect::<Result<_, _>>()?,
+        cursor: reply.cursor,
+        more: reply.more,
+        directory: reply.directory.as_ref().map(|pack| pack.to_vec()),
+        drops: reply
+            .drops
+            .iter()
+            .map(|id| RecordId::from_slice(id))
+            .collect::<Option<_>>()
+            .ok_or(SettleError::Malformed("dropped record"))?,
+        epoch: reply.epoch.clone(),
+        start_over: reply.start_over || another_life,
+        offer_again: another_life,
+        audience: reply.audience.clone(),
+        server_ms: reply.server_ms,
+    })
+}
+
+fn incoming(item: &wire::Item) -> Result<Incoming, SettleError> {
+    let standing = Standing::from_code(item.standing)
+        .filter(|standing| standing.is_shared())
+        .ok_or(SettleError::Malformed("standing of an item"))?;
+    let seen = match &item.seen {
+        Some(seen) => {
+            Some(wire::hashes_from_wire(seen).ok_or(SettleError::Malformed("seen of an item"))?)
+        }
+        None => None,
+    };
+    Ok(Incoming {
+        sealed: envelope::open(&item.envelope)?,
+        standing,
+        seen,
+        received_at_ms: item.received_at_ms,
+    })
+}
+
+/// What is known of an envelope that another one cites.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cited {
+    /// Part of the record's history (or pending on this phone).
+    InHistory,
+    /// Set aside (quarantined, refused, or given up on); it had cited these.
+    SetAside(Vec<EnvelopeHash>),
+    /// Never heard of.
+    Unknown,
+}
+
+/// `seen` without what was set aside: each such envelope is replaced by what it
+/// had itself seen, so that leaving one out loses no other cause.
+///
+/// # Errors
+/// The first envelope that nobody has heard of yet.
+pub fn effective_seen(
+    seen: &[EnvelopeHash],
+    mut lookup: impl FnMut(&EnvelopeHash) -> Cited,
+) -> Result<Vec<EnvelopeHash>, EnvelopeHash> {
+    let mut effective = BTreeSet::new();
+    let mut visited = BTreeSet::new();
+    let mut open = seen.to_vec();
+    while let Some(hash) = open.pop() {
+        if !visited.insert(hash) {
+            continue;
+        }
+        match lookup(&hash) {
+            Cited::InHistory => {
+                effective.insert(hash);
+            }
+            Cited::SetAside(causes) => open.extend(causes),
+            Cited::Unknown => return Err(hash),
+        }
+    }
+    Ok(effective.into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leaving_one_out_keeps_what_it_had_seen() {
+        let [a, b, c] = [1, 2, 3].map(|n| EnvelopeHash([n; 32]));
+        let lookup = |hash: &EnvelopeHash| match hash {
+            hash if *hash == a => Cited::InHistory,
+            hash if *hash == b => Cited::SetAside(vec![a]),
+            _ => Cited::Unknown,
+        };
+        assert_eq!(effective_seen(&[b], lookup), Ok(vec![a]));
+        assert_eq!(effective_seen(&[a, c], lookup), Err(c));
+    }
+}

@@ -1,0 +1,427 @@
+//! Request and reply of `POST /v1/sync`, and their bytes: CBOR with integer
+//! keys, compressed by zstd when that makes them smaller. Frozen by
+//! `tests/golden`; a field may be added, never renumbered.
+//!
+//! Every decoder here reads foreign bytes: it is bounded by [`MAX_BODY_BYTES`]
+//! before and [`MAX_PLAIN_BYTES`] after decompression, and a decoded list is
+//! never larger than the bytes that carried it.
+
+use minicbor::bytes::ByteVec;
+use minicbor::{Decode, Encode};
+
+use crate::domain::ids::EnvelopeHash;
+use crate::domain::reason::Reason;
+
+/// Largest body that is accepted, bytes as they travel.
+pub const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
+/// Largest body after decompression, bytes.
+pub const MAX_PLAIN_BYTES: usize = 16 * 1024 * 1024;
+/// Bodies below this are not worth compressing, bytes.
+const WORTH_COMPRESSING: usize = 256;
+/// Fast level: the radio is slower than the processor, but not by much.
+const ZSTD_LEVEL: i32 = 3;
+/// The first bytes of every zstd frame (RFC 8878, section 3.1.1).
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// What a phone says.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+#[cbor(map)]
+pub struct SyncRequest {
+    /// The server life that the cursor belongs to; empty on first contact.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub epoch: Vec<u8>,
+    /// Feed position up to which the phone has everything meant for it.
+    #[n(1)]
+    pub cursor: u64,
+    /// How many accepted envelopes it holds.
+    #[n(2)]
+    pub count: u64,
+    /// Exclusive or of their hashes, 32 bytes.
+    #[cbor(n(3), with = "minicbor::bytes")]
+    pub digest: Vec<u8>,
+    /// Version of the directory that it holds; 0 for none.
+    #[n(4)]
+    pub directory: u64,
+    /// Envelopes in causal order.
+    #[n(5)]
+    pub push: Vec<ByteVec>,
+    /// Most bytes of envelopes that it wants in the reply.
+    #[n(6)]
+    pub budget: u32,
+    /// The app build.
+    #[n(7)]
+    pub app: String,
+    /// A digest over the audience keys that the phone's records came by; empty
+    /// on first contact.
+    #[cbor(n(8), with = "minicbor::bytes")]
+    pub audience: Vec<u8>,
+}
+
+/// What the server answers.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+#[cbor(map)]
+pub struct SyncReply {
+    /// The server's present life.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub epoch: Vec<u8>,
+    /// The server's time, milliseconds.
+    #[n(1)]
+    pub server_ms: i64,
+    /// One for each pushed envelope that could be read, and for earlier ones
+    /// whose verdict has changed since.
+    #[n(2)]
+    pub verdicts: Vec<Verdict>,
+    /// Envelopes that the phone has not got, in feed order.
+    #[n(3)]
+    pub items: Vec<Item>,
+    /// The new cursor.
+    #[n(4)]
+    pub cursor: u64,
+    /// There is more to pull at once.
+    #[n(5)]
+    pub more: bool,
+    /// The directory, if the phone's is old: JSON bytes of a directory pack.
+    #[n(6)]
+    pub directory: Option<ByteVec>,
+    /// The two sides do not hold the same: the phone starts over from position
+    /// 0, keeping everything it has.
+    #[n(7)]
+    pub start_over: bool,
+    /// Records that are no longer meant for this phone, 16 bytes each.
+    #[n(8)]
+    pub drops: Vec<ByteVec>,
+    /// Digest over the audience keys that this reply was made for.
+    #[cbor(n(9), with = "minicbor::bytes")]
+    pub audience: Vec<u8>,
+    /// How many envelopes of the request were not envelopes at all, by their
+    /// index in it, with the reason code.
+    #[n(10)]
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// What became of an envelope.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Verdict {
+    /// Which envelope.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub hash: Vec<u8>,
+    /// [`Standing::code`].
+    #[n(1)]
+    pub standing: u8,
+    /// [`Reason::code`], for everything but plain acceptance.
+    #[n(2)]
+    pub reason: Option<String>,
+    /// The part of its `seen` that was accepted, where it differs.
+    #[n(3)]
+    pub seen: Option<Vec<ByteVec>>,
+    /// When the server received it, milliseconds.
+    #[n(4)]
+    pub received_at_ms: i64,
+}
+
+/// An accepted envelope on its way to a phone.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Item {
+    /// The canonical envelope.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub envelope: Vec<u8>,
+    /// When the server received it, milliseconds.
+    #[n(1)]
+    pub received_at_ms: i64,
+    /// [`Standing::code`]: accepted or late.
+    #[n(2)]
+    pub standing: u8,
+    /// The part of its `seen` that was accepted, where it differs.
+    #[n(3)]
+    pub seen: Option<Vec<ByteVec>>,
+}
+
+/// Pushed bytes that were no envelope.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Unreadable {
+    /// Index in the request's `push`.
+    #[n(0)]
+    pub index: u32,
+    /// [`Reason::code`].
+    #[n(1)]
+    pub reason: String,
+}
+
+/// What a phone says to become one of the street's devices.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct EnrolRequest {
+    /// The ticket, as the administrator handed it out.
+    #[n(0)]
+    pub ticket: String,
+    /// The id that the phone drew for itself, 16 bytes.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub device: Vec<u8>,
+    /// Its Ed25519 public key, 32 bytes.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub key: Vec<u8>,
+    /// The app build.
+    #[n(3)]
+    pub app: String,
+}
+
+/// What an enrolled phone needs to start.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct EnrolReply {
+    /// Session token, opaque.
+    #[n(0)]
+    pub token: String,
+    /// Whose phone this is.
+    #[n(1)]
+    pub person: String,
+    /// The street that it belongs to.
+    #[n(2)]
+    pub street: String,
+    /// The server's present life.
+    #[cbor(n(3), with = "minicbor::bytes")]
+    pub epoch: Vec<u8>,
+    /// The server's time, milliseconds.
+    #[n(4)]
+    pub server_ms: i64,
+    /// The directory: JSON bytes of a directory pack.
+    #[cbor(n(5), with = "minicbor::bytes")]
+    pub directory: Vec<u8>,
+}
+
+/// Where an envelope stands, on the server and in the phone's account of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Standing {
+    /// 待上传: on this phone only.
+    Pending,
+    /// 已入账
+    Accepted,
+    /// 留痕: was possible on what its author had seen, has no effect any more.
+    Late,
+    /// 隔离: authentic, not permitted; kept whole.
+    Quarantined,
+    /// 等待: builds on something that has not arrived.
+    Waiting,
+    /// 拒收: not authentic or not well-formed; kept on this phone only.
+    Refused,
+}
+
+impl Standing {
+    /// Every standing.
+    pub const ALL: [Standing; 6] = [
+        Self::Pending,
+        Self::Accepted,
+        Self::Late,
+        Self::Quarantined,
+        Self::Waiting,
+        Self::Refused,
+    ];
+
+    /// The number on the wire and in the stores.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The standing with this number.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code)).copied()
+    }
+
+    /// The stable word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Accepted => "accepted",
+            Self::Late => "late",
+            Self::Quarantined => "quarantined",
+            Self::Waiting => "waiting",
+            Self::Refused => "refused",
+        }
+    }
+
+    /// In Chinese.
+    pub fn zh(self) -> &'static str {
+        match self {
+            Self::Pending => "待上传",
+            Self::Accepted => "已入账",
+            Self::Late => "留痕",
+            Self::Quarantined => "隔离",
+            Self::Waiting => "等待",
+            Self::Refused => "拒收",
+        }
+    }
+
+    /// Part of the record's shared history.
+    pub fn is_shared(self) -> bool {
+        matches!(self, Self::Accepted | Self::Late)
+    }
+}
+
+/// A verdict in the domain's types.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judgement {
+    /// Which envelope.
+    pub hash: EnvelopeHash,
+    /// What became of it.
+    pub standing: Standing,
+    /// Why, for everything but plain acceptance.
+    pub reason: Option<Reason>,
+    /// The part of its `seen` that was accepted, where it differs.
+    pub seen: Option<Vec<EnvelopeHash>>,
+    /// When the server received it, milliseconds.
+    pub received_at_ms: i64,
+}
+
+impl Judgement {
+    /// As it travels.
+    pub fn to_wire(&self) -> Verdict {
+        Verdict {
+            hash: self.hash.0.to_vec(),
+            standing: self.standing.code(),
+            reason: self.reason.map(|reason| reason.code().to_owned()),
+            seen: self.seen.as_deref().map(hashes_to_wire),
+            received_at_ms: self.received_at_ms,
+        }
+    }
+
+    /// Back from the wire; `None` if it is not a verdict. A reason of a newer
+    /// server reads as "needs a newer app".
+    pub fn from_wire(verdict: &Verdict) -> Option<Self> {
+        let reason = verdict
+            .reason
+            .as_deref()
+            .map(|code| Reason::from_code(code).unwrap_or(Reason::NeedsNewerApp));
+        Some(Self {
+            hash: EnvelopeHash::from_slice(&verdict.hash)?,
+            standing: Standing::from_code(verdict.standing)?,
+            reason,
+            seen: match &verdict.seen {
+                Some(seen) => Some(hashes_from_wire(seen)?),
+                None => None,
+            },
+            received_at_ms: verdict.received_at_ms,
+        })
+    }
+}
+
+/// Hashes as they travel.
+pub fn hashes_to_wire(hashes: &[EnvelopeHash]) -> Vec<ByteVec> {
+    hashes.iter().map(|hash| hash.0.to_vec().into()).collect()
+}
+
+/// Hashes back from the wire; `None` if one has not 32 bytes.
+pub fn hashes_from_wire(hashes: &[ByteVec]) -> Option<Vec<EnvelopeHash>> {
+    hashes
+        .iter()
+        .map(|hash| EnvelopeHash::from_slice(hash))
+        .collect()
+}
+
+/// A body that is not one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// Larger than it may be.
+    #[error("the body is larger than {0} bytes")]
+    TooLarge(usize),
+    /// Not zstd although it begins like it.
+    #[error("the body does not decompress")]
+    Compression,
+    /// Not the CBOR that belongs here.
+    #[error("the body is not what belongs here: {0}")]
+    Malformed(String),
+}
+
+/// The bytes of a message, compressed where that makes them smaller.
+pub fn to_bytes<T: Encode<()>>(message: &T) -> Vec<u8> {
+    // Writing to a Vec cannot fail, and no Encode impl here fails by itself.
+    let plain = minicbor::to_vec(message).unwrap_or_default();
+    if plain.len() < WORTH_COMPRESSING {
+        return plain;
+    }
+    match zstd::bulk::compress(&plain, ZSTD_LEVEL) {
+        Ok(packed) if packed.len() < plain.len() => packed,
+        _ => plain,
+    }
+}
+
+/// Reads a message.
+///
+/// # Errors
+/// See [`WireError`]; time and memory are bounded by the limits above.
+pub fn from_bytes<T>(body: &[u8]) -> Result<T, WireError>
+where
+    T: for<'b> Decode<'b, ()>,
+{
+    if body.len() > MAX_BODY_BYTES {
+        return Err(WireError::TooLarge(MAX_BODY_BYTES));
+    }
+    if body.starts_with(&ZSTD_MAGIC) {
+        let plain = unpack(body)?;
+        return decode(&plain);
+    }
+    decode(body)
+}
+
+fn unpack(body: &[u8]) -> Result<Vec<u8>, WireError> {
+    use std::io::Read;
+    let limit = MAX_PLAIN_BYTES as u64 + 1;
+    let decoder = zstd::stream::Decoder::with_buffer(body).map_err(|_| WireError::Compression)?;
+    let mut plain = Vec::new();
+    // Read in pieces: what a frame's header announces is the sender's word.
+    decoder
+        .take(limit)
+        .read_to_end(&mut plain)
+        .map_err(|_| WireError::Compression)?;
+    match plain.len() as u64 == limit {
+        true => Err(WireError::TooLarge(MAX_PLAIN_BYTES)),
+        false => Ok(plain),
+    }
+}
+
+fn decode<T>(plain: &[u8]) -> Result<T, WireError>
+where
+    T: for<'b> Decode<'b, ()>,
+{
+    let mut decoder = minicbor::Decoder::new(plain);
+    let message = decoder
+        .decode()
+        .map_err(|error| WireError::Malformed(error.to_string()))?;
+    match decoder.position() == plain.len() {
+        true => Ok(message),
+        false => Err(WireError::Malformed("bytes after the end".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_survives_the_wire_small_or_compressed() {
+        for pushes in [0, 200] {
+            let request = SyncRequest {
+                cursor: 7,
+                push: vec![vec![1; 300].into(); pushes],
+                ..SyncRequest::default()
+            };
+            assert_eq!(from_bytes(&to_bytes(&request)), Ok(request));
+        }
+    }
+
+    #[test]
+    fn a_bomb_is_refused_in_bounded_memory() {
+        let zeros = vec![0u8; 64 * 1024 * 1024];
+        let bomb = zstd::bulk::compress(&zeros, 19).expect("compresses");
+        assert!(bomb.len() < MAX_BODY_BYTES);
+        let refused = from_bytes::<SyncRequest>(&bomb);
+        assert_eq!(refused, Err(WireError::TooLarge(MAX_PLAIN_BYTES)));
+    }
+
+    #[test]
+    fn an_announced_length_is_not_believed() {
+        // A map of one entry: key 5 (push), an array of 2^60 items, and no item.
+        let lie = [0xa1, 0x05, 0x9b, 0x10, 0, 0, 0, 0, 0, 0, 0];
+        assert!(from_bytes::<SyncRequest>(&lie).is_err());
+    }
+}
