@@ -1,0 +1,115 @@
+//! The server's database: SQLite, one writer, as many readers as ask.
+//!
+//! 1. [`open`] opens and migrates; every connection of the server is made here.
+//! 2. [`rows`] holds the statements that more than one part needs.
+//!
+//! What can go wrong: the disk is full or the file damaged: [`DbError`], and
+//! the transaction in hand is rolled back as a whole.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
+
+use shaodao_core::document::WriteError;
+use shaodao_core::envelope::OpenError;
+
+pub mod rows;
+
+const SCHEMA_VERSION: i64 = 1;
+
+/// The database could not do what was asked; nothing was half-done.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// SQLite says no.
+    #[error("database: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// Written by a newer server.
+    #[error("the database has schema {0}, newer than this server knows ({SCHEMA_VERSION})")]
+    Newer(i64),
+    /// A stored envelope does not open.
+    #[error("a stored envelope does not open: {0}")]
+    Envelope(#[from] OpenError),
+    /// The merge engine refused what was stored.
+    #[error(transparent)]
+    Document(#[from] WriteError),
+    /// A stored value makes no sense.
+    #[error("a stored value makes no sense: {0}")]
+    Value(&'static str),
+}
+
+/// Opens or creates the database for writing.
+///
+/// # Errors
+/// See [`DbError`].
+pub fn open(path: &Path) -> Result<Connection, DbError> {
+    let mut db = connect(path)?;
+    db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    match version {
+        0 => {
+            let transaction = db.transaction()?;
+            transaction.execute_batch(include_str!("schema_v1.sql"))?;
+            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+            transaction.commit()?;
+        }
+        SCHEMA_VERSION => {}
+        newer => return Err(DbError::Newer(newer)),
+    }
+    Ok(db)
+}
+
+/// One more connection to a database that [`open`] has opened before.
+///
+/// # Errors
+/// See [`DbError`].
+pub fn connect(path: &Path) -> Result<Connection, DbError> {
+    let db = Connection::open(path)?;
+    db.busy_timeout(std::time::Duration::from_secs(10))?;
+    db.pragma_update(None, "foreign_keys", true)?;
+    // A verdict that has been sent is on the disk.
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.pragma_update(None, "cache_size", -16_000)?;
+    db.set_prepared_statement_cache_capacity(128);
+    Ok(db)
+}
+
+/// A named value; `None` if it was never set.
+///
+/// # Errors
+/// See [`DbError`].
+pub fn meta<T: rusqlite::types::FromSql>(
+    db: &Connection,
+    name: &str,
+) -> Result<Option<T>, DbError> {
+    let mut statement = db.prepare_cached("SELECT value FROM meta WHERE name = ?1")?;
+    Ok(statement.query_row([name], |row| row.get(0)).optional()?)
+}
+
+/// Sets a named value.
+///
+/// # Errors
+/// See [`DbError`].
+pub fn set_meta(db: &Connection, name: &str, value: &dyn ToSql) -> Result<(), DbError> {
+    db.prepare_cached(
+        "INSERT INTO meta (name, value) VALUES (?1, ?2)
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+    )?
+    .execute(params![name, value])?;
+    Ok(())
+}
+
+/// Writes down what somebody did, for people to read.
+///
+/// # Errors
+/// See [`DbError`].
+pub fn audit(
+    db: &Connection,
+    at_ms: i64,
+    what: &str,
+    who: &str,
+    about: &str,
+) -> Result<(), DbError> {
+    db.prepare_cached("INSERT INTO audit (at_ms, what, who, about) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![at_ms, what, who, about])?;
+    Ok(())
+}

@@ -1,0 +1,247 @@
+//! What follows from an accepted action, and from time: numbers, escalations,
+//! stand-downs. The decisions are pure functions of the core; here they are
+//! performed, as actions that the server signs like anybody else.
+//!
+//! An escalation happens once: its row has the primary key (whistle, level,
+//! round), the whistle that it opens has an id derived from the same three, and
+//! both are written in the transaction that takes the timer away.
+
+use rusqlite::params;
+
+use shaodao_core::domain::action::{Action, Body, Level, Order, RecordKind, Value, fact};
+use shaodao_core::domain::calendar::{local_date_compact, local_text};
+use shaodao_core::domain::directory::Policy;
+use shaodao_core::domain::escalation::{self, Answer, Due};
+use shaodao_core::domain::finding::FindingState;
+use shaodao_core::domain::ids::{PersonId, RecordId};
+use shaodao_core::domain::record::RecordState;
+use shaodao_core::domain::whistle::WhistleState;
+use shaodao_core::envelope::Sealed;
+
+use crate::db::rows;
+use crate::engine::{Engine, EngineError};
+
+/// Timers looked at in one go; the rest follow at once.
+const BATCH: u32 = 256;
+
+impl Engine {
+    /// Fires every timer that is due, oldest first. Returns how many
+    /// escalations were performed.
+    ///
+    /// # Errors
+    /// The database could not; what was not fired stays due.
+    pub fn fire_timers(&mut self) -> Result<usize, EngineError> {
+        let mut escalated = 0;
+        loop {
+            let now_ms = self.clock.now_ms();
+            let due: Vec<i64> = {
+                let mut statement = self.db.prepare_cached(
+                    "SELECT whistle FROM timer WHERE due_at_ms <= ?1
+                     ORDER BY due_at_ms, whistle LIMIT ?2",
+                )?;
+                let rows = statement.query_map(params![now_ms, BATCH], |row| row.get(0))?;
+                rows.collect::<Result<_, _>>()?
+            };
+            if due.is_empty() {
+                return Ok(escalated);
+            }
+            for record in due {
+                self.db
+                    .prepare_cached("DELETE FROM timer WHERE whistle = ?1")?
+                    .execute([record])?;
+                let (kind, id) = rows::record_at(&self.db, record)?;
+                let state = self.with_document(kind, id, |_, document| Ok(document.fold()))?;
+                if let RecordState::Whistle(whistle) = state {
+                    escalated += usize::from(self.escalate_if_due(id, &whistle)?);
+                }
+            }
+        }
+    }
+
+    /// Draws the consequences of an accepted action.
+    pub(crate) fn follow(&mut self, sealed: &Sealed, state: &RecordState) -> Result<(), EngineError> {
+        let action = &sealed.envelope.action;
+        match (state, &action.body) {
+            (RecordState::Finding(finding), Body::Accept) => {
+                self.number(action.record, finding)
+            }
+            (
+                RecordState::Whistle(whistle),
+                Body::AskEscalation { .. } | Body::Verify { .. } | Body::Issue(_),
+            ) => self.escalate_if_due(action.record, whistle).map(drop),
+            (RecordState::Whistle(whistle), Body::Feedback { .. } | Body::Excuse { .. }) => {
+                self.answer(action.record, whistle)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives an accepted finding its number, `E0102-20250611-0001`.
+    fn number(&mut self, record: RecordId, finding: &FindingState) -> Result<(), EngineError> {
+        if !finding.text(fact::NUMBER).is_empty() {
+            return Ok(());
+        }
+        let date = local_date_compact(self.clock.now_ms());
+        let prefix = format!("{}-{date}", finding.text(fact::CATEGORY));
+        let last: i64 = self
+            .db
+            .prepare_cached(
+                "INSERT INTO number_counter (prefix, last) VALUES (?1, 1)
+                 ON CONFLICT (prefix) DO UPDATE SET last = last + 1 RETURNING last",
+            )?
+            .query_row([&prefix], |row| row.get(0))?;
+        let number = Value::Text(format!("{prefix}-{last:04}"));
+        self.act(Action {
+            kind: RecordKind::Finding,
+            record,
+            person: PersonId::server(),
+            facts: [(fact::NUMBER.to_owned(), number)].into(),
+            body: Body::Number,
+        })
+        .map(drop)
+    }
+
+    fn escalate_if_due(
+        &mut self,
+        record: RecordId,
+        whistle: &WhistleState,
+    ) -> Result<bool, EngineError> {
+        let now_ms = self.clock.now_ms();
+        let policy = self.directory.policy;
+        match escalation::due(record, whistle, &policy, now_ms) {
+            Some(due) => self.escalate(record, whistle, due, &policy, now_ms),
+            None => Ok(false),
+        }
+    }
+
+    /// Performs an escalation, unless it has been performed.
+    fn escalate(
+        &mut self,
+        record: RecordId,
+        whistle: &WhistleState,
+        due: Due,
+        policy: &Policy,
+        now_ms: i64,
+    ) -> Result<bool, EngineError> {
+        let first = self
+            .db
+            .prepare_cached(
+                "INSERT OR IGNORE INTO escalation (whistle, level, round, into_id, at_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![
+                record.0,
+                due.level.code(),
+                due.round,
+                due.into.0,
+                now_ms
+            ])?;
+        if first == 0 {
+            return Ok(false);
+        }
+        let server = |kind, record, body| Action {
+            kind,
+            record,
+            person: PersonId::server(),
+            facts: Default::default(),
+            body,
+        };
+        self.act(server(
+            RecordKind::Whistle,
+            record,
+            Body::Escalate {
+                cause: due.cause,
+                into: due.into,
+                round: due.round,
+            },
+        ))?;
+        let findings = whistle.order.as_ref().map(|order| order.findings.clone());
+        let mut open = server(
+            RecordKind::Whistle,
+            due.into,
+            Body::Issue(Order {
+                level: Level::Street,
+                platform: 1,
+                area: self.directory.street.clone(),
+                findings: findings.unwrap_or_default(),
+                targets: Vec::new(),
+                sign_by_ms: None,
+                report_by_ms: None,
+                due_ms: now_ms.saturating_add(policy.street_limit_ms),
+                parent: Some(record),
+            }),
+        );
+        for name in [fact::TITLE, fact::DESCRIPTION, fact::ADDRESS] {
+            if let Some(register) = whistle.facts.get(name) {
+                open.facts.insert(name.to_owned(), register.value.clone());
+            }
+        }
+        self.act(open)?;
+        tracing::info!(whistle = %record, into = %due.into, cause = due.cause.code(), "escalated");
+        Ok(true)
+    }
+
+    /// Late proof: stands the escalation down, or proposes it.
+    fn answer(&mut self, record: RecordId, whistle: &WhistleState) -> Result<(), EngineError> {
+        let Some(in_force) = whistle.escalated() else {
+            return Ok(());
+        };
+        let street = self.with_document(RecordKind::Whistle, in_force.into, |_, document| {
+            Ok(document.fold())
+        })?;
+        let RecordState::Whistle(street) = street else {
+            return Ok(());
+        };
+        let policy = self.directory.policy;
+        let round = in_force.round;
+        let text = self.proof(whistle, &policy);
+        let body = match escalation::answer(whistle, &street, &policy) {
+            Answer::StandDown => Body::StandDown { text, round },
+            Answer::Propose => Body::ProposeStandDown { text, round },
+            Answer::None | Answer::AskAPerson => return Ok(()),
+        };
+        tracing::info!(whistle = %record, action = body.word(), "late but valid");
+        // A proposal belongs to the whistle that was escalated; a stand-down
+        // also closes the one that it opened.
+        let both = [in_force.into, record];
+        let of = match body {
+            Body::StandDown { .. } => &both[..],
+            _ => &both[1..],
+        };
+        for record in of {
+            self.act(Action {
+                kind: RecordKind::Whistle,
+                record: *record,
+                person: PersonId::server(),
+                facts: Default::default(),
+                body: body.clone(),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Which proof arrived, in words that people read in the record.
+    fn proof(&self, whistle: &WhistleState, policy: &Policy) -> String {
+        let due_ms = whistle.order.as_ref().map_or(0, |order| order.due_ms);
+        let newest = whistle
+            .targets
+            .values()
+            .filter_map(|target| {
+                let deed = target.feedback.last()?;
+                Some((deed.entry.bracket(&policy.time).counts_ms, deed))
+            })
+            .max_by_key(|(counts_ms, _)| *counts_ms);
+        match newest {
+            Some((counts_ms, deed)) => format!(
+                "{}已于{}处理完毕,期限为{},断网期间的反馈{}才送达:按时完成,解除升级。",
+                self.directory.name_of(&deed.person),
+                local_text(counts_ms),
+                local_text(due_ms),
+                deed.entry
+                    .received_at_ms
+                    .map_or_else(|| "—".to_owned(), local_text),
+            ),
+            None => "应哨方均已免责,解除升级。".to_owned(),
+        }
+    }
+}

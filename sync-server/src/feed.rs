@@ -1,0 +1,362 @@
+//! The feed: what was accepted, in commit order, each piece for the audiences
+//! that it is meant for.
+//!
+//! 1. An accepted envelope takes the next position; the counter is a row of the
+//!    same transaction, so positions have no gaps and are in commit order.
+//! 2. A record's audience follows from where it is, who reported or blew it,
+//!    and whom its whistles summon. It only grows.
+//! 3. A record that becomes visible to somebody later joins the feed again, for
+//!    them, with its whole history.
+//! 4. A phone pulls the positions after its cursor that are meant for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use shaodao_core::domain::action::Party;
+use shaodao_core::domain::ids::{DeviceId, EnvelopeHash, PersonId, RecordId};
+use shaodao_core::domain::record::RecordState;
+use shaodao_core::envelope::Sealed;
+use shaodao_core::sync::wire::{Item, Judgement, hashes_to_wire};
+
+use crate::db::{self, DbError, rows};
+use crate::engine::{Engine, EngineError};
+
+/// Positions looked at for one reply, per audience key.
+const PAGE: usize = 4_096;
+
+/// What a reply carries of the feed.
+#[derive(Debug, Default)]
+pub struct Pulled {
+    /// Envelopes that the phone has not got.
+    pub items: Vec<Item>,
+    /// Verdicts about envelopes of its own.
+    pub verdicts: Vec<Judgement>,
+    /// The new cursor.
+    pub cursor: u64,
+    /// There is more.
+    pub more: bool,
+}
+
+impl Engine {
+    /// The newest position.
+    pub(crate) fn feed_head(&self) -> Result<u64, EngineError> {
+        Ok(head(&self.db)?)
+    }
+
+    /// Publishes an accepted envelope to the audience of its record, and the
+    /// record's history to whoever has just become part of that audience.
+    pub(crate) fn publish(
+        &mut self,
+        record: i64,
+        envelope: i64,
+        state: &RecordState,
+    ) -> Result<(), EngineError> {
+        let linked = self.widen(record, state)?;
+        let audience = self.audience(record)?;
+        self.append(envelope, &audience)?;
+        for record in linked {
+            self.widen_linked(record)?;
+        }
+        Ok(())
+    }
+
+    /// Tells the author of an envelope that its verdict has changed.
+    pub(crate) fn tell_author(&mut self, envelope: i64, sealed: &Sealed) -> Result<(), EngineError> {
+        let key = self.key_id(&device_key(sealed.envelope.device))?;
+        self.append(envelope, &[key].into())
+    }
+
+    /// Adds the keys that follow from a record's state; returns the records
+    /// whose audience depends on this one's.
+    fn widen(&mut self, record: i64, state: &RecordState) -> Result<Vec<i64>, EngineError> {
+        let (_, id) = rows::record_at(&self.db, record)?;
+        let mut keys = BTreeSet::new();
+        let mut linked = Vec::new();
+        match state {
+            RecordState::Finding(finding) => {
+                keys.extend(self.directory.keys_around(finding.area()));
+                keys.extend(finding.reporter.as_ref().map(person_key));
+                for whistle in self.whistles_of(id)? {
+                    keys.extend(self.targets_of(whistle)?);
+                    linked.push(whistle);
+                }
+            }
+            RecordState::Whistle(whistle) => {
+                keys.extend(whistle.targets.keys().cloned());
+                keys.extend(whistle.blower.as_ref().filter(|person| !person.is_server()).map(person_key));
+                if let Some(order) = &whistle.order {
+                    keys.extend(self.directory.keys_around(&order.area));
+                    for finding in &order.findings {
+                        keys.extend(self.keys_of_finding(*finding)?);
+                        linked.extend(rows::record(&self.db, *finding)?);
+                    }
+                    // The level below keeps reading.
+                    let parent = order.parent.map(|parent| rows::record(&self.db, parent));
+                    if let Some(parent) = parent.transpose()?.flatten() {
+                        keys.extend(self.key_names(parent)?);
+                    }
+                }
+            }
+        }
+        self.add_keys(record, keys)?;
+        Ok(linked)
+    }
+
+    /// Widens a record because a linked one has changed.
+    fn widen_linked(&mut self, record: i64) -> Result<(), EngineError> {
+        let (kind, id) = rows::record_at(&self.db, record)?;
+        let state = self.with_document(kind, id, |_, document| Ok(document.fold()))?;
+        self.widen(record, &state).map(drop)
+    }
+
+    /// Adds keys to a record's audience; its history is published again for
+    /// those that are new.
+    fn add_keys(&mut self, record: i64, keys: BTreeSet<String>) -> Result<(), EngineError> {
+        let mut new = BTreeSet::new();
+        for name in keys {
+            let key = self.key_id(&name)?;
+            let added = self
+                .db
+                .prepare_cached("INSERT OR IGNORE INTO audience (record, key) VALUES (?1, ?2)")?
+                .execute([record, key])?;
+            if added == 1 {
+                new.insert(key);
+            }
+        }
+        if new.is_empty() {
+            return Ok(());
+        }
+        let history: Vec<i64> = {
+            // The envelope being accepted is stored but not published yet.
+            let mut statement = self.db.prepare_cached(
+                "SELECT id FROM envelope WHERE record = ?1 AND standing IN (1, 2)
+                     AND EXISTS (SELECT 1 FROM feed WHERE feed.envelope = envelope.id)
+                 ORDER BY id",
+            )?;
+            let rows = statement.query_map([record], |row| row.get(0))?;
+            rows.collect::<Result<_, _>>()?
+        };
+        for envelope in history {
+            self.append(envelope, &new)?;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, envelope: i64, keys: &BTreeSet<i64>) -> Result<(), EngineError> {
+        let position = self.feed_head()?.cast_signed() + 1;
+        db::set_meta(&self.db, "feed_head", &position)?;
+        self.db
+            .prepare_cached("INSERT INTO feed (position, envelope) VALUES (?1, ?2)")?
+            .execute([position, envelope])?;
+        let mut insert = self
+            .db
+            .prepare_cached("INSERT INTO feed_key (key, position) VALUES (?1, ?2)")?;
+        for key in keys {
+            insert.execute([*key, position])?;
+        }
+        Ok(())
+    }
+
+    fn key_id(&self, name: &str) -> Result<i64, EngineError> {
+        if let Some(id) = key_id(&self.db, name)? {
+            return Ok(id);
+        }
+        self.db
+            .prepare_cached("INSERT INTO audience_key (name) VALUES (?1)")?
+            .execute([name])?;
+        Ok(self.db.last_insert_rowid())
+    }
+
+    fn audience(&self, record: i64) -> Result<BTreeSet<i64>, EngineError> {
+        let mut statement = self
+            .db
+            .prepare_cached("SELECT key FROM audience WHERE record = ?1")?;
+        let rows = statement.query_map([record], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    fn key_names(&self, record: i64) -> Result<Vec<String>, EngineError> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT name FROM audience JOIN audience_key ON audience_key.id = audience.key
+             WHERE audience.record = ?1",
+        )?;
+        let rows = statement.query_map([record], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    fn keys_of_finding(&self, finding: RecordId) -> Result<Vec<String>, EngineError> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT grid FROM finding JOIN record ON record.id = finding.record
+             WHERE record.record = ?1",
+        )?;
+        let grid: Option<String> = statement
+            .query_row([finding.0], |row| row.get(0))
+            .optional()?;
+        Ok(grid.map_or_else(Vec::new, |grid| self.directory.keys_around(&grid)))
+    }
+
+    fn whistles_of(&self, finding: RecordId) -> Result<Vec<i64>, EngineError> {
+        let mut statement = self
+            .db
+            .prepare_cached("SELECT whistle FROM whistle_finding WHERE finding = ?1")?;
+        let rows = statement.query_map([finding.0], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    fn targets_of(&self, whistle: i64) -> Result<Vec<String>, EngineError> {
+        let mut statement = self
+            .db
+            .prepare_cached("SELECT party FROM target WHERE whistle = ?1")?;
+        let rows = statement.query_map([whistle], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+/// The newest position.
+///
+/// # Errors
+/// See [`DbError`].
+pub fn head(db: &Connection) -> Result<u64, DbError> {
+    Ok(db::meta::<i64>(db, "feed_head")?.unwrap_or(0).cast_unsigned())
+}
+
+/// The audience keys of a device: those of its person, and its own.
+pub fn keys_of(person_keys: Vec<String>, device: DeviceId) -> Vec<String> {
+    let mut keys = person_keys;
+    keys.push(device_key(device));
+    keys
+}
+
+/// What comes after `cursor` for these audience keys, up to `budget` bytes of
+/// envelopes (and always one). Envelopes that the phone sent in this very
+/// request are left out, others of its own come as verdicts.
+///
+/// # Errors
+/// See [`DbError`].
+pub fn pull(
+    db: &Connection,
+    keys: &[String],
+    device: DeviceId,
+    cursor: u64,
+    budget: usize,
+    just_sent: &BTreeSet<EnvelopeHash>,
+) -> Result<Pulled, DbError> {
+    let head = head(db)?;
+    let (positions, complete_to) = positions(db, keys, cursor, head)?;
+    let mut pulled = Pulled {
+        cursor: complete_to,
+        more: complete_to < head,
+        ..Pulled::default()
+    };
+    let mut room = budget;
+    let mut seen_before = BTreeSet::new();
+    let mut statement = db.prepare_cached(
+        "SELECT envelope.hash, standing, reason, seen, received_at_ms, device, bytes
+         FROM feed JOIN envelope ON envelope.id = feed.envelope WHERE feed.position = ?1",
+    )?;
+    for position in positions {
+        let mut rows = statement.query([position.cast_signed()])?;
+        let Some(row) = rows.next()? else {
+            continue;
+        };
+        let judgement = rows::judgement(row, 0)?;
+        if just_sent.contains(&judgement.hash) || !seen_before.insert(judgement.hash) {
+            continue;
+        }
+        let author: [u8; 16] = row.get(5)?;
+        if author == device.0 {
+            pulled.verdicts.push(judgement);
+            continue;
+        }
+        if !judgement.standing.is_shared() {
+            continue;
+        }
+        let envelope: Vec<u8> = row.get(6)?;
+        if room < envelope.len() && !pulled.items.is_empty() {
+            pulled.cursor = position - 1;
+            pulled.more = true;
+            break;
+        }
+        room = room.saturating_sub(envelope.len());
+        pulled.items.push(Item {
+            envelope: envelope.into(),
+            received_at_ms: judgement.received_at_ms,
+            standing: judgement.standing.code(),
+            seen: judgement.seen.as_deref().map(hashes_to_wire),
+        });
+    }
+    Ok(pulled)
+}
+
+/// Count and digest of everything that these keys see up to `cursor`: what a
+/// phone that holds all of it would say.
+///
+/// # Errors
+/// See [`DbError`].
+pub fn census(db: &Connection, keys: &[String], cursor: u64) -> Result<(u64, [u8; 32]), DbError> {
+    let mut hashes: BTreeMap<i64, EnvelopeHash> = BTreeMap::new();
+    let mut statement = db.prepare_cached(
+        "SELECT envelope.id, envelope.hash FROM feed_key
+         JOIN feed ON feed.position = feed_key.position
+         JOIN envelope ON envelope.id = feed.envelope
+         WHERE feed_key.key = ?1 AND feed_key.position <= ?2 AND envelope.standing IN (1, 2)",
+    )?;
+    for key in keys {
+        let Some(key) = key_id(db, key)? else {
+            continue;
+        };
+        let mut rows = statement.query([key, cursor.cast_signed()])?;
+        while let Some(row) = rows.next()? {
+            hashes.insert(row.get(0)?, row.get(1).map(EnvelopeHash)?);
+        }
+    }
+    let mut digest = [0u8; 32];
+    for hash in hashes.values() {
+        digest.iter_mut().zip(hash.0).for_each(|(a, b)| *a ^= b);
+    }
+    Ok((hashes.len() as u64, digest))
+}
+
+/// The positions after `cursor` for these keys, ascending, and the position up
+/// to which the list is complete.
+fn positions(
+    db: &Connection,
+    keys: &[String],
+    cursor: u64,
+    head: u64,
+) -> Result<(BTreeSet<u64>, u64), DbError> {
+    let mut positions = BTreeSet::new();
+    let mut complete_to = head;
+    let mut statement = db.prepare_cached(
+        "SELECT position FROM feed_key WHERE key = ?1 AND position > ?2 AND position <= ?3
+         ORDER BY position LIMIT ?4",
+    )?;
+    for key in keys {
+        let Some(key) = key_id(db, key)? else {
+            continue;
+        };
+        let window = params![key, cursor.cast_signed(), head.cast_signed(), PAGE as i64];
+        let rows = statement.query_map(window, |row| row.get::<_, i64>(0))?;
+        let page: Vec<i64> = rows.collect::<Result<_, _>>()?;
+        if let (PAGE, Some(last)) = (page.len(), page.last()) {
+            complete_to = complete_to.min(last.cast_unsigned());
+        }
+        positions.extend(page.into_iter().map(i64::cast_unsigned));
+    }
+    positions.retain(|position| *position <= complete_to);
+    Ok((positions, complete_to))
+}
+
+fn key_id(db: &Connection, name: &str) -> Result<Option<i64>, DbError> {
+    let mut statement = db.prepare_cached("SELECT id FROM audience_key WHERE name = ?1")?;
+    Ok(statement.query_row([name], |row| row.get(0)).optional()?)
+}
+
+fn person_key(person: &PersonId) -> String {
+    Party::Person(person.clone()).key()
+}
+
+fn device_key(device: DeviceId) -> String {
+    format!("device:{device}")
+}

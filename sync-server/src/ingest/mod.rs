@@ -1,0 +1,323 @@
+//! Judging: one verdict for each envelope, in this order.
+//!
+//! 1. [`check`] (outside the writer): size, canonical form, device, person,
+//!    street, signature. What fails is refused: counted, not stored.
+//! 2. [`Engine::judge`] (inside): known already? chain number used twice? every
+//!    cited envelope here? Permitted and possible on what its author had seen?
+//! 3. The same `write` as on the phone; the fold says whether it still has an
+//!    effect (accepted) or came too late (a trace).
+//! 4. Stored with its rows, published, its consequences drawn: numbers,
+//!    timers, escalations, stand-downs.
+//! 5. Whatever waited for it is judged in turn.
+//!
+//! What can go wrong: (2) a chain number used twice: quarantined as cloned; a
+//! citation that nobody knows: it waits, and blocks nobody else; not permitted:
+//! quarantined whole, its author is told why; (4) the database fails: the
+//! savepoint is rolled back, and the phone sends it again.
+
+use rusqlite::{OptionalExtension, params};
+
+use shaodao_core::document::{Member, WriteError};
+use shaodao_core::domain::action::Action;
+use shaodao_core::domain::ids::{DeviceId, EnvelopeHash, PersonId, RecordId};
+use shaodao_core::domain::reason::Reason;
+use shaodao_core::domain::record::capture;
+use shaodao_core::domain::time::{Anchor, Claim};
+use shaodao_core::envelope::{self, Chain, Envelope, Sealed};
+use shaodao_core::sync::settle::{Cited, effective_seen};
+use shaodao_core::sync::wire::{Judgement, Standing};
+
+use crate::db::{self, DbError, rows};
+use crate::engine::{Engine, EngineError};
+
+/// The key of a device and whose it is, as far as judging needs it.
+#[derive(Debug, Clone)]
+pub struct KnownDevice {
+    /// Verifies its signatures.
+    pub key: ed25519_dalek::VerifyingKey,
+    /// Whose it is.
+    pub person: PersonId,
+}
+
+/// Bytes that a phone pushed, after the checks that need no database writer.
+#[derive(Debug, Clone)]
+pub enum Checked {
+    /// Authentic: to be judged.
+    Authentic(Box<Sealed>),
+    /// An envelope, but not authentic: refused.
+    Refused(EnvelopeHash, Reason),
+    /// Not an envelope.
+    Unreadable(Reason),
+}
+
+/// Checks pushed bytes: form, device, person, street and signature.
+pub fn check(
+    bytes: &[u8],
+    street: &str,
+    mut device: impl FnMut(DeviceId) -> Option<KnownDevice>,
+) -> Checked {
+    let sealed = match envelope::open(bytes) {
+        Ok(sealed) => sealed,
+        Err(error) => return Checked::Unreadable(error.reason()),
+    };
+    let refused = |reason| Checked::Refused(sealed.hash, reason);
+    let Some(known) = device(sealed.envelope.device) else {
+        return refused(Reason::UnknownDevice);
+    };
+    if sealed.envelope.street != street {
+        return refused(Reason::WrongStreet);
+    }
+    if sealed.envelope.action.person != known.person {
+        return refused(Reason::WrongPerson);
+    }
+    match sealed.verify(&known.key) {
+        true => Checked::Authentic(Box::new(sealed)),
+        false => refused(Reason::BadSignature),
+    }
+}
+
+impl Engine {
+    /// Judges an authentic envelope and does everything that follows from it.
+    ///
+    /// # Errors
+    /// The database could not; nothing was done.
+    pub fn judge(&mut self, sealed: &Sealed) -> Result<Judgement, EngineError> {
+        if let Some(stored) = rows::envelope(&self.db, &sealed.hash)? {
+            return Ok(stored.judgement);
+        }
+        let received_at_ms = self.clock.now_ms();
+        let judgement = self.judge_at(sealed, None, received_at_ms)?;
+        if judgement.standing.is_shared() || judgement.standing == Standing::Quarantined {
+            self.judge_waiting(sealed.hash)?;
+        }
+        Ok(judgement)
+    }
+
+    /// Signs an action of the server itself and judges it like any other.
+    pub(crate) fn act(&mut self, action: Action) -> Result<Judgement, EngineError> {
+        let seen = self.with_document(action.kind, action.record, |_, document| {
+            Ok(document.history().newest())
+        })?;
+        let now_ms = self.clock.now_ms();
+        let length: i64 = db::meta(&self.db, "chain_length")?.unwrap_or(0);
+        let newest: Option<[u8; 32]> = db::meta(&self.db, "chain_newest")?;
+        let chain = Chain {
+            length: length.cast_unsigned(),
+            newest: newest.map(EnvelopeHash),
+        };
+        let envelope = Envelope {
+            street: self.directory.street.clone(),
+            device: self.device,
+            dev_seq: chain.length + 1,
+            prev: chain.newest,
+            action,
+            seen,
+            claim: Claim {
+                wall_ms: now_ms,
+                boot: self.boot,
+                mono_ms: 0,
+                anchor: Some(Anchor {
+                    position: self.feed_head()?,
+                    server_ms: now_ms,
+                    age_ms: Some(0),
+                }),
+            },
+            app: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let sealed = envelope
+            .seal(&self.key)
+            .map_err(|_| EngineError::Malformed("an action of the server is too large"))?;
+        db::set_meta(&self.db, "chain_length", &sealed.envelope.dev_seq.cast_signed())?;
+        db::set_meta(&self.db, "chain_newest", &sealed.hash.0)?;
+        self.judge(&sealed)
+    }
+
+    /// Judges an envelope that is not stored yet, or (`stored`) one that has
+    /// been waiting.
+    fn judge_at(
+        &mut self,
+        sealed: &Sealed,
+        stored: Option<i64>,
+        received_at_ms: i64,
+    ) -> Result<Judgement, EngineError> {
+        let envelope = &sealed.envelope;
+        let action = &envelope.action;
+        let verdict = |standing, reason| Judgement {
+            hash: sealed.hash,
+            standing,
+            reason,
+            seen: None,
+            received_at_ms,
+        };
+        if rows::is_cloned(&self.db, envelope.device, envelope.dev_seq, &sealed.hash)? {
+            let cloned = verdict(Standing::Quarantined, Some(Reason::Cloned));
+            return self.set_aside(sealed, stored, cloned);
+        }
+        let seen = match self.effective_seen(&envelope.seen, action.record)? {
+            Ok(seen) => seen,
+            Err(missing) => {
+                let waiting = verdict(Standing::Waiting, Some(Reason::WaitingForOthers));
+                let judgement = self.set_aside(sealed, stored, waiting)?;
+                self.wait_for(&sealed.hash, &missing)?;
+                return Ok(judgement);
+            }
+        };
+        let directory = self.directory.clone();
+        let member = Member {
+            sealed: sealed.clone(),
+            seen: seen.clone(),
+            received_at_ms: Some(received_at_ms),
+        };
+        let (judgement, state) =
+            self.with_document(action.kind, action.record, |engine, document| {
+                let (then, history) = document.fold_as_of(&seen).map_err(DbError::from)?;
+                let possible = capture(&directory, action, envelope.claim, &then, &history);
+                let reason = match possible.map_err(|refused| refused.reason) {
+                    Ok(()) => match document.write(member) {
+                        Ok(()) => None,
+                        Err(WriteError::Full) => Some(Reason::RecordFull),
+                        Err(error) => return Err(DbError::from(error).into()),
+                    },
+                    Err(reason) => Some(reason),
+                };
+                if let Some(reason) = reason {
+                    let quarantined = verdict(Standing::Quarantined, Some(reason));
+                    return Ok((engine.set_aside(sealed, stored, quarantined)?, None));
+                }
+                let state = document.fold();
+                let trace = state.trace_of(&sealed.hash);
+                let standing = match trace {
+                    None => Standing::Accepted,
+                    Some(_) => Standing::Late,
+                };
+                let judgement = Judgement {
+                    seen: (seen != envelope.seen).then_some(seen),
+                    ..verdict(standing, trace)
+                };
+                let record = rows::ensure_record(&engine.db, action.kind, action.record)?;
+                let id = engine.store(record, sealed, stored, &judgement)?;
+                engine.project(record, document, &state)?;
+                engine.publish(record, id, &state)?;
+                Ok((judgement, Some(state)))
+            })?;
+        if let (Standing::Accepted, Some(state)) = (judgement.standing, state) {
+            self.follow(sealed, &state)?;
+        }
+        Ok(judgement)
+    }
+
+    /// Judges everything that waited for `hash`, and what waited for that.
+    fn judge_waiting(&mut self, hash: EnvelopeHash) -> Result<(), EngineError> {
+        let mut arrived = vec![hash];
+        while let Some(hash) = arrived.pop() {
+            for id in self.waiting_for(&hash)? {
+                let (bytes, received_at_ms): (Vec<u8>, i64) = self.db.query_row(
+                    "SELECT bytes, received_at_ms FROM envelope WHERE id = ?1",
+                    [id],
+                    |row| Ok((row.get(0)?, row.get(1)?)),
+                )?;
+                let sealed = envelope::open(&bytes).map_err(DbError::from)?;
+                let judgement = self.judge_at(&sealed, Some(id), received_at_ms)?;
+                if judgement.standing != Standing::Waiting {
+                    self.tell_author(id, &sealed)?;
+                    arrived.push(sealed.hash);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores an envelope that has no place in the shared history.
+    fn set_aside(
+        &mut self,
+        sealed: &Sealed,
+        stored: Option<i64>,
+        judgement: Judgement,
+    ) -> Result<Judgement, EngineError> {
+        let action = &sealed.envelope.action;
+        let record = rows::ensure_record(&self.db, action.kind, action.record)?;
+        self.store(record, sealed, stored, &judgement)?;
+        Ok(judgement)
+    }
+
+    fn store(
+        &mut self,
+        record: i64,
+        sealed: &Sealed,
+        stored: Option<i64>,
+        judgement: &Judgement,
+    ) -> Result<i64, EngineError> {
+        Ok(match stored {
+            Some(id) => {
+                rows::update_judgement(&self.db, id, judgement)?;
+                id
+            }
+            None => rows::insert_envelope(&self.db, record, sealed, judgement)?,
+        })
+    }
+
+    /// What was accepted of `seen`, or the first hash that nobody knows.
+    fn effective_seen(
+        &self,
+        seen: &[EnvelopeHash],
+        record: RecordId,
+    ) -> Result<Result<Vec<EnvelopeHash>, EnvelopeHash>, EngineError> {
+        let mut failed = None;
+        let effective = effective_seen(seen, |hash| {
+            self.cited(hash, record).unwrap_or_else(|error| {
+                failed = Some(error);
+                Cited::Unknown
+            })
+        });
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(effective),
+        }
+    }
+
+    fn cited(&self, hash: &EnvelopeHash, record: RecordId) -> Result<Cited, EngineError> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT envelope.standing, envelope.bytes, record.record FROM envelope
+             JOIN record ON record.id = envelope.record WHERE envelope.hash = ?1",
+        )?;
+        let found: Option<(u8, Vec<u8>, [u8; 16])> = statement
+            .query_row([hash.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?;
+        let Some((standing, bytes, of)) = found else {
+            return Ok(Cited::Unknown);
+        };
+        // A citation of another record means nothing here.
+        if of != record.0 {
+            return Ok(Cited::SetAside(Vec::new()));
+        }
+        Ok(match Standing::from_code(standing) {
+            Some(standing) if standing.is_shared() => Cited::InHistory,
+            Some(Standing::Waiting) => Cited::Unknown,
+            _ => {
+                let sealed = envelope::open(&bytes).map_err(DbError::from)?;
+                Cited::SetAside(sealed.envelope.seen)
+            }
+        })
+    }
+
+    fn wait_for(&self, hash: &EnvelopeHash, missing: &EnvelopeHash) -> Result<(), EngineError> {
+        self.db
+            .prepare_cached(
+                "INSERT OR IGNORE INTO waiting (missing, envelope)
+                 SELECT ?1, id FROM envelope WHERE hash = ?2",
+            )?
+            .execute(params![missing.0, hash.0])?;
+        Ok(())
+    }
+
+    /// Takes the list of what waits for `hash`.
+    fn waiting_for(&self, hash: &EnvelopeHash) -> Result<Vec<i64>, EngineError> {
+        let mut statement = self
+            .db
+            .prepare_cached("DELETE FROM waiting WHERE missing = ?1 RETURNING envelope")?;
+        let rows = statement.query_map([hash.0], |row| row.get(0))?;
+        let mut waiting: Vec<i64> = rows.collect::<Result<_, _>>()?;
+        waiting.sort_unstable();
+        Ok(waiting)
+    }
+}

@@ -1,0 +1,84 @@
+//! What an operator wants to see, in the OpenMetrics text format.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Verdict {
+    standing: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Request {
+    path: String,
+    status: u16,
+}
+
+/// The server's metrics.
+pub struct Metrics {
+    registry: Registry,
+    verdicts: Family<Verdict, Counter>,
+    requests: Family<Request, Counter>,
+    /// Seconds from the first byte of a sync request to its reply.
+    pub sync_seconds: Histogram,
+    /// Escalations performed.
+    pub escalations: Counter,
+    /// Newest feed position.
+    pub feed_head: Gauge,
+}
+
+impl Metrics {
+    /// All at zero.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("shaodao");
+        let verdicts = Family::default();
+        registry.register("verdicts", "Envelopes judged, by verdict", verdicts.clone());
+        let requests = Family::default();
+        registry.register("requests", "HTTP requests, by path and status", requests.clone());
+        let sync_seconds = Histogram::new(exponential_buckets(0.001, 2.0, 14));
+        registry.register("sync_seconds", "Time to answer a sync", sync_seconds.clone());
+        let escalations = Counter::default();
+        registry.register("escalations", "Escalations performed", escalations.clone());
+        let feed_head = Gauge::default();
+        registry.register("feed_head", "Newest feed position", feed_head.clone());
+        Self {
+            registry,
+            verdicts,
+            requests,
+            sync_seconds,
+            escalations,
+            feed_head,
+        }
+    }
+
+    /// Counts a verdict.
+    pub fn verdict(&self, standing: &str) {
+        let standing = standing.to_owned();
+        self.verdicts.get_or_create(&Verdict { standing }).inc();
+    }
+
+    /// Counts a request.
+    pub fn request(&self, path: &str, status: u16) {
+        let path = path.to_owned();
+        self.requests.get_or_create(&Request { path, status }).inc();
+    }
+
+    /// The text that a scraper reads.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}

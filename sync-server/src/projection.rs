@@ -1,0 +1,117 @@
+//! The server's read model: rows of the folded state, written in the same
+//! transaction as the envelope that changed it, rebuildable at any time.
+
+use rusqlite::params;
+
+use shaodao_core::document::Document;
+use shaodao_core::document::rows::{FindingRow, Rows, WhistleRow, project};
+use shaodao_core::domain::escalation::next_check_ms;
+use shaodao_core::domain::record::RecordState;
+
+use crate::engine::{Engine, EngineError};
+
+impl Engine {
+    /// Writes heads, rows and timer of a record.
+    ///
+    /// # Errors
+    /// The database could not.
+    pub(crate) fn project(
+        &mut self,
+        record: i64,
+        document: &Document,
+        state: &RecordState,
+    ) -> Result<(), EngineError> {
+        self.db
+            .prepare_cached("UPDATE record SET heads = ?2 WHERE id = ?1")?
+            .execute(params![record, document.heads()])?;
+        match project(document.id(), state) {
+            Rows::Finding(row) => self.write_finding(record, &row)?,
+            Rows::Whistle(row) => self.write_whistle(record, &row)?,
+        }
+        if let RecordState::Whistle(whistle) = state {
+            match next_check_ms(whistle) {
+                Some(due_at_ms) => self
+                    .db
+                    .prepare_cached(
+                        "INSERT OR REPLACE INTO timer (whistle, due_at_ms) VALUES (?1, ?2)",
+                    )?
+                    .execute([record, due_at_ms])?,
+                None => self
+                    .db
+                    .prepare_cached("DELETE FROM timer WHERE whistle = ?1")?
+                    .execute([record])?,
+            };
+        }
+        Ok(())
+    }
+
+    fn write_finding(&self, record: i64, row: &FindingRow) -> Result<(), EngineError> {
+        self.db
+            .prepare_cached(
+                "INSERT OR REPLACE INTO finding
+                     (record, own_stage, number, category, title, grid, severity, reporter,
+                      reported_at_ms, conflicts, traces)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            )?
+            .execute(params![
+                record,
+                row.own_stage.word(),
+                row.number,
+                row.category,
+                row.title,
+                row.grid,
+                row.severity,
+                row.reporter,
+                row.reported_at_ms,
+                row.conflicts,
+                row.traces,
+            ])?;
+        Ok(())
+    }
+
+    fn write_whistle(&self, record: i64, row: &WhistleRow) -> Result<(), EngineError> {
+        self.db
+            .prepare_cached(
+                "INSERT OR REPLACE INTO whistle
+                     (record, stage, level, platform, area, title, blower, issued_at_ms,
+                      due_at_ms, parent, traces)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            )?
+            .execute(params![
+                record,
+                row.stage.word(),
+                row.level.map_or(0, |level| level.code()),
+                row.platform,
+                row.area,
+                row.title,
+                row.blower,
+                row.issued_at_ms,
+                row.due_at_ms,
+                row.parent.map(|parent| parent.0),
+                row.traces,
+            ])?;
+        self.db
+            .prepare_cached("DELETE FROM target WHERE whistle = ?1")?
+            .execute([record])?;
+        let mut target = self.db.prepare_cached(
+            "INSERT INTO target (whistle, party, stage, lead, mandatory)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?;
+        for row in &row.targets {
+            target.execute(params![
+                record,
+                row.party,
+                row.stage.word(),
+                row.lead,
+                row.mandatory
+            ])?;
+        }
+        let mut link = self.db.prepare_cached(
+            "INSERT OR IGNORE INTO whistle_finding (finding, whistle) VALUES (?1, ?2)",
+        )?;
+        for finding in &row.findings {
+            link.execute(params![finding.0, record])?;
+        }
+        Ok(())
+    }
+}
