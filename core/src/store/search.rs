@@ -26,7 +26,7 @@ impl Store {
         };
         let mut statement = self.db.prepare_cached(
             "SELECT record.record FROM search JOIN record ON record.id = search.rowid
-             WHERE search.grams MATCH ?1 ORDER BY search.rowid DESC LIMIT ?2",
+             WHERE search MATCH ?1 ORDER BY search.rowid DESC LIMIT ?2",
         )?;
         let rows = statement.query_map((expression, limit.min(MAX_RESULTS)), |row| {
             row.get(0).map(RecordId)

@@ -1,0 +1,489 @@
+//! A small street with people, phones, a server and a bad network, all in one
+//! process, in virtual time, from one seed.
+//!
+//! 1. [`World::new`] makes the server (the real one, behind its real HTTP
+//!    handlers, with its database in a folder of its own) and prints the seed.
+//! 2. [`World::phone`] gives somebody a phone (the real core, with its own
+//!    database) and enrols it with a ticket.
+//! 3. People act; [`World::pass`] lets time go by; [`World::sync`] carries a
+//!    phone's exchange over a network that loses, doubles, cuts and delays as
+//!    [`network::Weather`] says.
+//! 4. [`World::settle`] heals the network, lets everybody sync until nothing is
+//!    left to say, and checks that the world is clean. A world that is dropped
+//!    unsettled fails its test.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use tower::ServiceExt;
+
+use shaodao_core::device::{Captured, Device, DeviceError, Draft, RecordView};
+use shaodao_core::domain::action::{Body as Act, Facts, Order, RecordKind, Target, Value, fact};
+use shaodao_core::domain::action::{Level, Party};
+use shaodao_core::domain::finding::FindingState;
+use shaodao_core::domain::ids::{BootId, PersonId, RecordId};
+use shaodao_core::domain::record::RecordState;
+use shaodao_core::domain::time::Moment;
+use shaodao_core::domain::whistle::WhistleState;
+use shaodao_core::pack;
+use shaodao_core::sync::wire::{self, EnrolReply};
+use shaodao_server::app::App;
+use shaodao_server::clock::Clock;
+use shaodao_server::http::router;
+
+pub mod network;
+
+use network::{Fate, Weather};
+
+/// 2025-06-11, a Wednesday, 09:00 in Shanghai.
+pub const MORNING_MS: i64 = 1_749_603_600_000;
+/// An hour, milliseconds.
+pub const HOUR_MS: i64 = 3_600_000;
+/// Exchanges after which a phone has surely said everything.
+const PATIENCE: usize = 300;
+
+/// A phone in somebody's hand.
+pub struct Phone {
+    /// The real core.
+    pub device: Device,
+    /// Flight mode.
+    pub offline: bool,
+    /// How wrong the wall clock is, milliseconds.
+    pub clock_error_ms: i64,
+    folder: PathBuf,
+    boot: BootId,
+    booted_at_ms: i64,
+}
+
+/// The street. See the module.
+pub struct World {
+    /// The seed; everything follows from it.
+    pub seed: u64,
+    /// The one source of chance.
+    pub rng: StdRng,
+    /// How bad the network is.
+    pub weather: Weather,
+    now_ms: i64,
+    folder: PathBuf,
+    server: Option<Server>,
+    runtime: tokio::runtime::Runtime,
+    phones: BTreeMap<String, Phone>,
+    delayed: Vec<(String, Vec<u8>)>,
+    settled: bool,
+}
+
+struct Server {
+    app: Arc<App>,
+    router: Router,
+    clock: Clock,
+}
+
+impl World {
+    /// A new street. The folder is emptied first.
+    pub fn new(name: &str, seed: u64) -> Self {
+        println!("world {name}: seed {seed}");
+        let folder = std::env::temp_dir().join(format!("shaodao-{}-{name}-{seed}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).expect("a folder for the world");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let mut world = Self {
+            seed,
+            rng: StdRng::seed_from_u64(seed),
+            weather: Weather::fine(),
+            now_ms: MORNING_MS,
+            folder,
+            server: None,
+            runtime,
+            phones: BTreeMap::new(),
+            delayed: Vec::new(),
+            settled: true,
+        };
+        world.start_server();
+        world
+    }
+
+    /// The true time, Unix milliseconds.
+    pub fn now_ms(&self) -> i64 {
+        self.now_ms
+    }
+
+    /// The world's folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The running server.
+    pub fn app(&self) -> &Arc<App> {
+        &self.server.as_ref().expect("the server is up").app
+    }
+
+    /// Starts the server on its folder, which a stopped one left behind.
+    pub fn start_server(&mut self) {
+        let folder = self.folder.join("server");
+        std::fs::create_dir_all(&folder).expect("a folder for the server");
+        let clock = Clock::rehearsal(self.now_ms);
+        let started = App::start(&folder, clock.clone(), pack::HUASHAN);
+        let (app, _) = started.expect("the server starts");
+        let router = router(app.clone());
+        self.server = Some(Server { app, router, clock });
+    }
+
+    /// Takes the server away between two requests.
+    pub fn stop_server(&mut self) {
+        self.server = None;
+    }
+
+    /// Lets time go by; what is due at the server happens.
+    pub fn pass(&mut self, ms: i64) {
+        self.now_ms += ms;
+        if let Some(server) = &self.server {
+            server.clock.set(self.now_ms);
+            let writer = server.app.writer.clone();
+            let fired = writer.submit(|engine| engine.fire_timers());
+            self.runtime.block_on(fired).expect("deadlines are looked at");
+        }
+    }
+
+    /// Gives somebody a phone, by staff number, and enrols it.
+    pub fn phone(&mut self, person: &str) {
+        let folder = self.folder.join(person);
+        let device = Device::open(&folder, "test", &mut self.rng).expect("the phone opens");
+        let mut phone = Phone {
+            device,
+            offline: false,
+            clock_error_ms: 0,
+            folder,
+            boot: BootId::random(&mut self.rng),
+            booted_at_ms: self.now_ms - 1_000,
+        };
+        let id = PersonId::from(person);
+        let writer = self.app().writer.clone();
+        let ticket = self.runtime.block_on(writer.submit(move |engine| engine.open_ticket(&id)));
+        let request = phone.device.enrol_request(&ticket.expect("a ticket")).expect("not enrolled");
+        let (status, reply) = self.post("/v1/enrol", None, wire::to_bytes(&request));
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&reply));
+        let reply: EnrolReply = wire::from_bytes(&reply).expect("an enrolment");
+        let now = phone.now(self.now_ms);
+        phone.device.accept_enrolment("http://world", now, &reply).expect("enrolled");
+        self.phones.insert(person.to_owned(), phone);
+    }
+
+    /// Somebody's phone.
+    pub fn of(&mut self, person: &str) -> &mut Phone {
+        self.phones.get_mut(person).unwrap_or_else(|| panic!("{person} has no phone"))
+    }
+
+    /// Somebody's phone is switched off and on again.
+    pub fn restart(&mut self, person: &str) {
+        let phone = self.phones.get_mut(person).unwrap_or_else(|| panic!("{person} has no phone"));
+        phone.restart(self.now_ms, &mut self.rng);
+    }
+
+    /// Everybody who has a phone.
+    pub fn people(&self) -> Vec<String> {
+        self.phones.keys().cloned().collect()
+    }
+
+    /// Somebody does something, wherever they are.
+    pub fn try_act(&mut self, person: &str, draft: Draft) -> Result<Captured, DeviceError> {
+        self.settled = false;
+        let phone = self.phones.get_mut(person).unwrap_or_else(|| panic!("{person} has no phone"));
+        let now = phone.now(self.now_ms);
+        phone.device.capture(now, &mut self.rng, draft)
+    }
+
+    /// Somebody does something that is possible.
+    pub fn act(&mut self, person: &str, draft: Draft) -> RecordId {
+        match self.try_act(person, draft) {
+            Ok(captured) => captured.record,
+            Err(error) => panic!("{person}: {error}"),
+        }
+    }
+
+    /// Somebody reports a finding in a grid.
+    pub fn report(&mut self, person: &str, grid: &str, category: &str, title: &str) -> RecordId {
+        self.act(person, Draft::new(RecordKind::Finding, finding_facts(grid, category, title), Act::Report))
+    }
+
+    /// Somebody acts on a whistle.
+    pub fn on_whistle(&mut self, person: &str, whistle: RecordId, body: Act) {
+        self.act(person, Draft::on(RecordKind::Whistle, whistle, body));
+    }
+
+    /// Somebody acts on a finding.
+    pub fn on_finding(&mut self, person: &str, finding: RecordId, body: Act) {
+        self.act(person, Draft::on(RecordKind::Finding, finding, body));
+    }
+
+    /// A secretary blows a community whistle for one finding, due in so many
+    /// hours.
+    pub fn whistle(
+        &mut self,
+        person: &str,
+        area: &str,
+        finding: RecordId,
+        targets: &[&str],
+        hours: i64,
+    ) -> RecordId {
+        let order = order(area, vec![finding], targets, self.now_ms + hours * HOUR_MS);
+        let title = Value::Text("请速到场处理".to_owned());
+        let facts = [(fact::TITLE.to_owned(), title)].into();
+        self.act(person, Draft::new(RecordKind::Whistle, facts, Act::Issue(order)))
+    }
+
+    /// A record as somebody sees it.
+    pub fn show(&mut self, person: &str, record: RecordId) -> RecordView {
+        match self.of(person).device.show(record) {
+            Ok(view) => view,
+            Err(error) => panic!("{person} cannot see {record}: {error}"),
+        }
+    }
+
+    /// A finding as somebody sees it.
+    pub fn finding(&mut self, person: &str, record: RecordId) -> FindingState {
+        match self.show(person, record).state {
+            RecordState::Finding(finding) => finding,
+            RecordState::Whistle(_) => panic!("{record} is a whistle"),
+        }
+    }
+
+    /// A whistle as somebody sees it.
+    pub fn seen_whistle(&mut self, person: &str, record: RecordId) -> WhistleState {
+        match self.show(person, record).state {
+            RecordState::Whistle(whistle) => *whistle,
+            RecordState::Finding(_) => panic!("{record} is a finding"),
+        }
+    }
+
+    /// Somebody's phone tries to sync, over the weather; whether it got to the
+    /// end. In flight mode nothing happens.
+    pub fn sync(&mut self, person: &str) -> bool {
+        for _ in 0..PATIENCE {
+            if self.of(person).offline || self.server.is_none() {
+                return false;
+            }
+            match self.exchange(person) {
+                Some(true) => {}
+                Some(false) => return true,
+                None => return false,
+            }
+        }
+        panic!("{person}: still not done after {PATIENCE} exchanges (seed {})", self.seed);
+    }
+
+    /// Everybody who has a signal syncs, in random order.
+    pub fn sync_all(&mut self) {
+        let mut people = self.people();
+        for at in (1..people.len()).rev() {
+            people.swap(at, self.rng.random_range(0..=at));
+        }
+        for person in people {
+            self.sync(&person);
+        }
+    }
+
+    /// One exchange: `Some(more)`, or `None` if it broke.
+    fn exchange(&mut self, person: &str) -> Option<bool> {
+        self.settled = false;
+        let outgoing = self.of(person).device.prepare_sync().expect("enrolled");
+        let sent_at = {
+            let now_ms = self.now_ms;
+            self.of(person).now(now_ms)
+        };
+        let fate = self.weather.fate(&mut self.rng);
+        if self.weather.delays(&mut self.rng) && !self.delayed.is_empty() {
+            let at = self.rng.random_range(0..self.delayed.len());
+            let (token, body) = self.delayed.swap_remove(at);
+            self.post("/v1/sync", Some(&token), body);
+        }
+        let body = outgoing.body.clone();
+        match fate {
+            Fate::LostOnTheWay => return None,
+            Fate::Delayed => {
+                self.delayed.push((outgoing.token.clone(), body));
+                return None;
+            }
+            Fate::Doubled => {
+                self.post("/v1/sync", Some(&outgoing.token), body.clone());
+            }
+            Fate::Arrives | Fate::ReplyLost | Fate::ReplyCut => {}
+        }
+        let (status, mut reply) = self.post("/v1/sync", Some(&outgoing.token), body);
+        assert_eq!(status, 200, "{person}: {}", String::from_utf8_lossy(&reply));
+        if fate == Fate::ReplyLost {
+            return None;
+        }
+        if fate == Fate::ReplyCut {
+            reply.truncate(self.rng.random_range(0..reply.len()));
+        }
+        let device = &mut self.of(person).device;
+        match device.settle_sync(&outgoing, sent_at, &reply) {
+            Ok(outcome) => Some(outcome.more),
+            Err(_) if fate == Fate::ReplyCut => None,
+            Err(error) => panic!("{person}: {error}"),
+        }
+    }
+
+    /// A request through the server's real handlers: status and body.
+    pub fn post(&self, path: &str, token: Option<&str>, body: Vec<u8>) -> (u16, Vec<u8>) {
+        let mut request = Request::post(path);
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let request = request.body(Body::from(body)).expect("a request");
+        let router = self.server.as_ref().expect("the server is up").router.clone();
+        self.runtime.block_on(async move {
+            let response = router.oneshot(request).await.expect("infallible");
+            let status = response.status().as_u16();
+            let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.expect("a body");
+            (status, body.to_vec())
+        })
+    }
+
+    /// Heals the network, lets everybody sync until nothing is left to say, and
+    /// checks that the world is clean.
+    pub fn settle(&mut self) {
+        self.weather = Weather::fine();
+        if self.server.is_none() {
+            self.start_server();
+        }
+        while let Some((token, body)) = self.delayed.pop() {
+            self.post("/v1/sync", Some(&token), body);
+        }
+        for phone in self.phones.values_mut() {
+            phone.offline = false;
+        }
+        for _ in 0..3 {
+            self.sync_all();
+        }
+        self.check();
+        self.settled = true;
+    }
+
+    /// What must hold once everybody has synced: queues empty, the same heads
+    /// wherever a record is, rows as a rebuild would make them.
+    fn check(&mut self) {
+        let seed = self.seed;
+        let server: BTreeMap<RecordId, Vec<u8>> = self.server_heads();
+        for (person, phone) in &mut self.phones {
+            let counts = phone.device.store().counts().expect("counts");
+            assert_eq!(counts.outbox, 0, "{person}: outbox not empty (seed {seed})");
+            for (record, heads) in phone.device.store().heads().expect("heads") {
+                // A record of which nothing was accepted has no heads there.
+                let theirs = server.get(&record);
+                let only_here = theirs.is_none_or(Vec::is_empty);
+                assert!(only_here || theirs == Some(&heads), "{person}: {record} differs (seed {seed})");
+            }
+            let before = rows(&phone.device);
+            phone.device.rebuild().expect("rebuilds");
+            assert_eq!(before, rows(&phone.device), "{person}: rebuild differs (seed {seed})");
+        }
+    }
+
+    /// The server's heads by record.
+    pub fn server_heads(&self) -> BTreeMap<RecordId, Vec<u8>> {
+        let heads = self.app().read(|db| {
+            let mut statement = db.prepare("SELECT record, heads FROM record")?;
+            let rows = statement.query_map([], |row| Ok((row.get(0).map(RecordId)?, row.get(1)?)))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        });
+        heads.expect("the server's heads")
+    }
+
+    /// One number that the server's database says.
+    pub fn server_count(&self, sql: &str) -> i64 {
+        let count = self.app().read(|db| Ok(db.query_row(sql, [], |row| row.get(0))?));
+        count.expect("a count")
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop_server();
+        let _ = std::fs::remove_dir_all(&self.folder);
+        if !std::thread::panicking() {
+            assert!(self.settled, "a world was left unsettled (seed {})", self.seed);
+        }
+    }
+}
+
+impl Phone {
+    /// What the phone's clocks show at a true time.
+    pub fn now(&self, true_ms: i64) -> Moment {
+        Moment {
+            wall_ms: true_ms + self.clock_error_ms,
+            boot: self.boot,
+            mono_ms: (true_ms - self.booted_at_ms).unsigned_abs(),
+        }
+    }
+
+    /// Another boot, the same database.
+    fn restart(&mut self, true_ms: i64, rng: &mut StdRng) {
+        self.boot = BootId::random(rng);
+        self.booted_at_ms = true_ms;
+        self.device = Device::open(&self.folder, "test", rng).expect("opens again");
+    }
+}
+
+/// Everything that lists read, as text to compare.
+pub fn rows(device: &Device) -> String {
+    let store = device.store();
+    let everything = |limit| shaodao_core::store::read::FindingFilter {
+        limit,
+        ..Default::default()
+    };
+    let mut findings = store.findings(&everything(10_000)).expect("findings");
+    findings.sort_by_key(|finding| finding.record);
+    let filter = shaodao_core::store::read::WhistleFilter {
+        limit: 10_000,
+        ..Default::default()
+    };
+    let mut whistles = store.whistles(&filter).expect("whistles");
+    whistles.sort_by_key(|whistle| whistle.record);
+    let progress = store.progress().expect("progress");
+    let heads = store.heads().expect("heads");
+    format!("{findings:#?}\n{whistles:#?}\n{heads:?}\n{} {:?}", progress.count, progress.digest)
+}
+
+/// Facts of a report.
+pub fn finding_facts(grid: &str, category: &str, title: &str) -> Facts {
+    [
+        (fact::GRID, grid),
+        (fact::CATEGORY, category),
+        (fact::TITLE, title),
+    ]
+    .into_iter()
+    .map(|(name, text)| (name.to_owned(), Value::Text(text.to_owned())))
+    .collect()
+}
+
+/// A community order for named targets, all of them mandatory; the first leads.
+pub fn order(area: &str, findings: Vec<RecordId>, targets: &[&str], due_ms: i64) -> Order {
+    let target = |(at, key): (usize, &&str)| Target {
+        party: Party::parse(key).expect("a party"),
+        lead: at == 0,
+        mandatory: true,
+    };
+    let level = if area.len() == 9 { Level::Street } else { Level::Community };
+    Order {
+        level,
+        platform: if level == Level::Street { 1 } else { 5 },
+        area: area.to_owned(),
+        findings,
+        targets: targets.iter().enumerate().map(target).collect(),
+        sign_by_ms: None,
+        report_by_ms: None,
+        due_ms,
+        parent: None,
+    }
+}

@@ -1,0 +1,190 @@
+//! People who disagree without knowing it, and answers that are no.
+
+use shaodao_core::device::Draft;
+use shaodao_core::domain::action::{Body, RecordKind, Value, fact};
+use shaodao_core::domain::finding::FindingStage;
+use shaodao_core::domain::reason::Reason;
+use shaodao_core::domain::whistle::{TargetStage, WhistleStage};
+use shaodao_core::sync::wire::Standing;
+use shaodao_tests::world::{HOUR_MS, World};
+
+const NORTH_GATE: &str = "530102001006";
+const GRID: &str = "530102001006001";
+const HEAD: &str = "P01006-01";
+const SECRETARY: &str = "P01006-00";
+const URBAN: &str = "P01006-06";
+const URBAN_POST: &str = "post:530102001006001/urban";
+const INSPECTOR: &str = "P01006-05";
+
+fn correct(name: &str, text: &str) -> Draft {
+    let facts = [(name.to_owned(), Value::Text(text.to_owned()))].into();
+    Draft::new(RecordKind::Finding, facts, Body::Correct)
+}
+
+#[test]
+fn two_people_correct_one_finding() {
+    // What could go wrong: one correction silently gone.
+    let mut world = World::new("two-people", 1);
+    for person in [HEAD, SECRETARY] {
+        world.phone(person);
+    }
+    let finding = world.report(HEAD, GRID, "E0102", "门口有垃圾");
+    world.sync(HEAD);
+    world.sync(SECRETARY);
+    for person in [HEAD, SECRETARY] {
+        world.of(person).offline = true;
+    }
+    // Different facts: both stand. The same fact: one wins, the other is kept.
+    let on = |draft: Draft| Draft { record: Some(finding), ..draft };
+    world.act(HEAD, on(correct(fact::ADDRESS, "北门街12号")));
+    world.act(SECRETARY, on(correct(fact::DESCRIPTION, "三袋生活垃圾")));
+    world.act(HEAD, on(correct(fact::TITLE, "12号门口有垃圾")));
+    world.act(SECRETARY, on(correct(fact::TITLE, "北门街暴露垃圾")));
+    world.settle();
+    let state = world.finding(HEAD, finding);
+    assert_eq!(state.text(fact::ADDRESS), "北门街12号");
+    assert_eq!(state.text(fact::DESCRIPTION), "三袋生活垃圾");
+    assert_eq!(state.conflicts(), [fact::TITLE]);
+    let title = &state.facts[fact::TITLE];
+    let mut both = vec![&title.value, &title.others[0].0];
+    both.sort();
+    let text = |text: &str| Value::Text(text.to_owned());
+    assert_eq!(both, [&text("12号门口有垃圾"), &text("北门街暴露垃圾")]);
+    assert_eq!(state, world.finding(SECRETARY, finding));
+    // Whoever saw both and corrects again ends the disagreement.
+    world.act(SECRETARY, on(correct(fact::TITLE, "北门街12号暴露垃圾")));
+    world.settle();
+    assert!(world.finding(HEAD, finding).conflicts().is_empty());
+}
+
+#[test]
+fn rework_wins_over_a_conclusion_made_at_the_same_time() {
+    // What could go wrong: a whistle that is closed although somebody stood on
+    // site and saw that nothing was done.
+    for first in [SECRETARY, INSPECTOR] {
+        let mut world = World::new("rework-wins", 1);
+        for person in [SECRETARY, URBAN, INSPECTOR] {
+            world.phone(person);
+        }
+        let finding = world.report(SECRETARY, GRID, "E0103", "渣土堆放");
+        let whistle = world.whistle(SECRETARY, NORTH_GATE, finding, &[URBAN_POST], 4);
+        world.sync(SECRETARY);
+        world.sync(URBAN);
+        let party = || URBAN_POST.to_owned();
+        world.on_whistle(URBAN, whistle, Body::Arrive { party: party(), heads: 1, position: None });
+        world.on_whistle(URBAN, whistle, Body::Feedback { party: party(), text: "好了".into() });
+        world.settle();
+        // Both judge what they see, neither hears the other.
+        let verify = |passed| Body::Verify { party: party(), passed, text: String::new() };
+        world.on_whistle(SECRETARY, whistle, verify(true));
+        world.on_whistle(SECRETARY, whistle, Body::Conclude { text: "办结".into() });
+        world.pass(1_000);
+        world.on_whistle(INSPECTOR, whistle, verify(false));
+        world.sync(first);
+        world.settle();
+        let state = world.seen_whistle(URBAN, whistle);
+        assert_eq!(state.targets[URBAN_POST].stage(), TargetStage::Rework);
+        assert_eq!(state.stage(), WhistleStage::InProgress);
+        assert!(state.traces.iter().any(|trace| trace.reason == Reason::Overtaken));
+    }
+}
+
+#[test]
+fn what_came_too_late_is_kept_as_a_trace_and_its_author_is_told() {
+    // What could go wrong: a note dropped, or applied to something closed.
+    let mut world = World::new("trace", 1);
+    for person in [HEAD, SECRETARY] {
+        world.phone(person);
+    }
+    let finding = world.report(HEAD, GRID, "E0102", "门口有垃圾");
+    world.sync(HEAD);
+    world.sync(SECRETARY);
+    world.of(HEAD).offline = true;
+    world.on_finding(SECRETARY, finding, Body::Decline { reason: "不属实".into() });
+    world.sync(SECRETARY);
+    world.pass(HOUR_MS);
+    world.on_finding(HEAD, finding, Body::SelfResolve { text: "已清理".into() });
+    world.settle();
+    let troubles = world.of(HEAD).device.store().troubles().expect("troubles");
+    assert_eq!(troubles.len(), 1);
+    assert_eq!(troubles[0].standing, Standing::Late);
+    assert_eq!(troubles[0].reason, Some(Reason::Closed));
+    let state = world.finding(SECRETARY, finding);
+    assert_eq!((state.stage, state.traces.len()), (FindingStage::Declined, 1));
+}
+
+#[test]
+fn a_poisoned_item_does_not_block_the_queue() {
+    // What could go wrong: one action that the server refuses, and everything
+    // behind it waits for ever.
+    let mut world = World::new("poison", 1);
+    for person in [HEAD, SECRETARY] {
+        world.phone(person);
+    }
+    let finding = world.report(HEAD, GRID, "E0102", "第一处");
+    world.sync(HEAD);
+    // The directory changes under the phone's feet: a person who is not a
+    // secretary any more accepts, then somebody adds a note that builds on it.
+    world.sync(SECRETARY);
+    world.on_finding(SECRETARY, finding, Body::Accept);
+    let accepted = world.show(SECRETARY, finding).history.newest()[0];
+    world.on_finding(SECRETARY, finding, Body::Note { text: "已安排".into() });
+    world.report(SECRETARY, GRID, "E0102", "第二处");
+    poison(&mut world, SECRETARY, &accepted);
+    world.settle();
+    let store = world.of(SECRETARY).device.store();
+    let troubles = store.troubles().expect("troubles");
+    assert_eq!(troubles.len(), 1, "{troubles:?}");
+    assert_eq!(troubles[0].reason, Some(Reason::Cloned));
+    let state = world.finding(HEAD, finding);
+    assert_eq!(state.stage, FindingStage::Reported, "the acceptance stayed outside");
+    let words: Vec<_> = world.show(HEAD, finding).history.entries().iter().map(|entry| entry.body.word().to_owned()).collect();
+    assert_eq!(words, ["report", "note"], "the note behind it did not");
+}
+
+/// Makes the server believe that another phone has used the chain number of
+/// this envelope before.
+fn poison(world: &mut World, person: &str, hash: &shaodao_core::domain::ids::EnvelopeHash) {
+    let sealed = world
+        .of(person)
+        .device
+        .store()
+        .outbox(usize::MAX)
+        .expect("outbox")
+        .into_iter()
+        .find(|(queued, _)| queued == hash)
+        .map(|(_, bytes)| shaodao_core::envelope::open(&bytes).expect("opens"))
+        .expect("queued");
+    let path = world.folder().join("server/server.db");
+    let db = rusqlite::Connection::open(path).expect("opens");
+    db.execute(
+        "INSERT INTO envelope (hash, record, device, dev_seq, standing, bytes, received_at_ms)
+         SELECT zeroblob(32), record, ?1, ?2, 3, X'', 0 FROM envelope LIMIT 1",
+        rusqlite::params![sealed.envelope.device.0, sealed.envelope.dev_seq.cast_signed()],
+    )
+    .expect("inserts");
+}
+
+#[test]
+fn nobody_verifies_their_own_work_or_acts_for_others() {
+    // What could go wrong: rights taken from what the envelope says.
+    let mut world = World::new("rights", 1);
+    for person in [HEAD, SECRETARY, URBAN] {
+        world.phone(person);
+    }
+    let finding = world.report(SECRETARY, GRID, "E0103", "渣土堆放");
+    let whistle = world.whistle(SECRETARY, NORTH_GATE, finding, &[URBAN_POST], 4);
+    world.settle();
+    let party = || URBAN_POST.to_owned();
+    let on = |body| Draft::on(RecordKind::Whistle, whistle, body);
+    let sign = world.try_act(HEAD, on(Body::Sign { party: party() })).expect_err("not a target");
+    assert!(sign.to_string().contains("not a target"), "{sign}");
+    world.on_whistle(URBAN, whistle, Body::Arrive { party: party(), heads: 1, position: None });
+    world.on_whistle(URBAN, whistle, Body::Feedback { party: party(), text: "好了".into() });
+    let verify = Body::Verify { party: party(), passed: true, text: String::new() };
+    let own = world.try_act(URBAN, on(verify)).expect_err("own work");
+    assert!(own.to_string().contains("their own work"), "{own}");
+    let conclude = world.try_act(SECRETARY, on(Body::Conclude { text: String::new() }));
+    assert!(conclude.expect_err("open").to_string().contains("neither done nor excused"));
+    world.settle();
+}
