@@ -474,10 +474,7 @@ impl Device {
 }
 
 /// The device's id and key, made on first use.
-fn identity(
-    store: &mut Store,
-    rng: &mut impl Rng,
-) -> Result<(DeviceId, SigningKey), DeviceError> {
+fn identity(store: &mut Store, rng: &mut impl Rng) -> Result<(DeviceId, SigningKey), DeviceError> {
     let id: Option<[u8; 16]> = store.meta("device")?;
     let secret: Option<[u8; 32]> = store.meta("device_key")?;
     if let (Some(id), Some(secret)) = (id, secret) {

@@ -191,7 +191,14 @@ pub fn directory(json: &[u8]) -> Result<Directory, PackError> {
         })?;
         outlines.push((grid.code.clone(), boundary));
         let (code, name, community) = (grid.code, grid.name, grid.community);
-        grids.insert(code.clone(), Grid { code, name, community });
+        grids.insert(
+            code.clone(),
+            Grid {
+                code,
+                name,
+                community,
+            },
+        );
     }
     let mut directory = Directory {
         version: pack.version,
@@ -203,9 +210,22 @@ pub fn directory(json: &[u8]) -> Result<Directory, PackError> {
         posts: pack
             .posts
             .into_iter()
-            .map(|PostPack { code, name, standing }| {
-                (code.clone(), Post { code, name, standing })
-            })
+            .map(
+                |PostPack {
+                     code,
+                     name,
+                     standing,
+                 }| {
+                    (
+                        code.clone(),
+                        Post {
+                            code,
+                            name,
+                            standing,
+                        },
+                    )
+                },
+            )
             .collect(),
         people: BTreeMap::new(),
         organisations: pack
@@ -331,14 +351,22 @@ mod tests {
         assert_eq!(directory.grids.len(), 40);
         assert_eq!(directory.codes.all().count(), 84 + 55);
         let here = Position::from_degrees(25.042, 102.7005, Some(10.0), PositionSource::Gps);
-        let grid = here.ok().and_then(|here| directory.grid_at(&here).map(str::to_owned));
+        let grid = here
+            .ok()
+            .and_then(|here| directory.grid_at(&here).map(str::to_owned));
         assert_eq!(grid.as_deref(), Some("530102001001001"));
     }
 
     #[test]
     fn a_pack_that_refers_to_nothing_is_refused_by_name() {
-        let json = String::from_utf8_lossy(HUASHAN).replace("\"scope\": \"D01\"", "\"scope\": \"D99\"");
-        let refused = directory(json.as_bytes()).expect_err("dangling").to_string();
-        assert!(refused.contains("L-D01") && refused.contains("D99"), "{refused}");
+        let json =
+            String::from_utf8_lossy(HUASHAN).replace("\"scope\": \"D01\"", "\"scope\": \"D99\"");
+        let refused = directory(json.as_bytes())
+            .expect_err("dangling")
+            .to_string();
+        assert!(
+            refused.contains("L-D01") && refused.contains("D99"),
+            "{refused}"
+        );
     }
 }

@@ -150,7 +150,10 @@ impl App {
             let judged = self
                 .writer
                 .submit(move |engine| {
-                    batch.iter().map(|sealed| engine.judge(sealed)).collect::<Result<Vec<_>, _>>()
+                    batch
+                        .iter()
+                        .map(|sealed| engine.judge(sealed))
+                        .collect::<Result<Vec<_>, _>>()
                 })
                 .await?;
             verdicts.extend(judged);
@@ -158,7 +161,9 @@ impl App {
         for verdict in &verdicts {
             self.metrics.verdict(verdict.standing.word());
         }
-        unreadable.iter().for_each(|_| self.metrics.verdict("unreadable"));
+        unreadable
+            .iter()
+            .for_each(|_| self.metrics.verdict("unreadable"));
         if !verdicts.is_empty() {
             self.live.announce();
         }
@@ -221,7 +226,8 @@ impl App {
         verdicts: Vec<Judgement>,
         unreadable: Vec<Unreadable>,
     ) -> Result<SyncReply, DbError> {
-        let just_sent: BTreeSet<EnvelopeHash> = verdicts.iter().map(|verdict| verdict.hash).collect();
+        let just_sent: BTreeSet<EnvelopeHash> =
+            verdicts.iter().map(|verdict| verdict.hash).collect();
         let keys = feed::keys_of(self.directory.keys_of(&caller.person), caller.device);
         let audience = sha256(keys.join("\n").as_bytes());
         let another_life = !request.epoch.is_empty() && request.epoch != self.epoch;
@@ -236,15 +242,20 @@ impl App {
         self.read(|db| {
             // One snapshot for all of the reply.
             let snapshot = db.unchecked_transaction()?;
-            let start_over = cursor > 0 && self.differs(&snapshot, caller, request, &keys, now_ms)?;
+            let start_over =
+                cursor > 0 && self.differs(&snapshot, caller, request, &keys, now_ms)?;
             let cursor = if start_over { 0 } else { cursor };
-            let budget = usize::try_from(request.budget).unwrap_or(usize::MAX).min(2 << 20);
+            let budget = usize::try_from(request.budget)
+                .unwrap_or(usize::MAX)
+                .min(2 << 20);
             let pulled = feed::pull(&snapshot, &keys, caller.device, cursor, budget, &just_sent)?;
             let directory = match request.directory == self.directory.version {
                 true => None,
                 false => db::meta::<Vec<u8>>(&snapshot, "directory")?.map(Into::into),
             };
-            self.metrics.feed_head.set(feed::head(&snapshot)?.cast_signed());
+            self.metrics
+                .feed_head
+                .set(feed::head(&snapshot)?.cast_signed());
             let all = verdicts.iter().chain(&pulled.verdicts);
             Ok(SyncReply {
                 epoch: self.epoch.clone(),

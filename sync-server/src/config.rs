@@ -74,7 +74,9 @@ pub enum ConfigError {
     #[error("there is no configuration file {0}")]
     NoFile(PathBuf),
     /// A name or value is wrong.
-    #[error("configuration: {0}\nKnown names: data, listen, directory, escalation_poll_s, log_format, log_level; in the environment with SHAODAO_ before them.")]
+    #[error(
+        "configuration: {0}\nKnown names: data, listen, directory, escalation_poll_s, log_format, log_level; in the environment with SHAODAO_ before them."
+    )]
     Value(Box<figment::Error>),
     /// A value is out of range.
     #[error("configuration: escalation_poll_s is {0}, it must be 1 to 3600 seconds")]
@@ -93,7 +95,14 @@ pub fn read(file: Option<&Path>, flags: &Flags) -> Result<Config, ConfigError> {
         }
         figment = figment.merge(Toml::file_exact(file));
     }
-    let names = ["data", "listen", "directory", "escalation_poll_s", "log_format", "log_level"];
+    let names = [
+        "data",
+        "listen",
+        "directory",
+        "escalation_poll_s",
+        "log_format",
+        "log_level",
+    ];
     let config: Config = figment
         .merge(Env::prefixed("SHAODAO_").only(&names))
         .merge(Serialized::defaults(flags))

@@ -183,8 +183,13 @@ impl Engine {
     /// See [`EngineError`].
     pub fn enrol(&mut self, request: &EnrolRequest) -> Result<EnrolReply, EngineError> {
         let now_ms = self.clock.now_ms();
-        let device = DeviceId::from_slice(&request.device).ok_or(EngineError::Malformed("device"))?;
-        let key: [u8; 32] = request.key.as_slice().try_into().map_err(|_| EngineError::Malformed("key"))?;
+        let device =
+            DeviceId::from_slice(&request.device).ok_or(EngineError::Malformed("device"))?;
+        let key: [u8; 32] = request
+            .key
+            .as_slice()
+            .try_into()
+            .map_err(|_| EngineError::Malformed("key"))?;
         let key = ed25519_dalek::VerifyingKey::from_bytes(&key)
             .map_err(|_| EngineError::Malformed("key"))?;
         if key.is_weak() || request.app.len() > 40 {

@@ -59,12 +59,14 @@ impl Engine {
     }
 
     /// Draws the consequences of an accepted action.
-    pub(crate) fn follow(&mut self, sealed: &Sealed, state: &RecordState) -> Result<(), EngineError> {
+    pub(crate) fn follow(
+        &mut self,
+        sealed: &Sealed,
+        state: &RecordState,
+    ) -> Result<(), EngineError> {
         let action = &sealed.envelope.action;
         match (state, &action.body) {
-            (RecordState::Finding(finding), Body::Accept) => {
-                self.number(action.record, finding)
-            }
+            (RecordState::Finding(finding), Body::Accept) => self.number(action.record, finding),
             (
                 RecordState::Whistle(whistle),
                 Body::AskEscalation { .. } | Body::Verify { .. } | Body::Issue(_),

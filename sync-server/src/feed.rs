@@ -62,7 +62,11 @@ impl Engine {
     }
 
     /// Tells the author of an envelope that its verdict has changed.
-    pub(crate) fn tell_author(&mut self, envelope: i64, sealed: &Sealed) -> Result<(), EngineError> {
+    pub(crate) fn tell_author(
+        &mut self,
+        envelope: i64,
+        sealed: &Sealed,
+    ) -> Result<(), EngineError> {
         let key = self.key_id(&device_key(sealed.envelope.device))?;
         self.append(envelope, &[key].into())
     }
@@ -84,7 +88,13 @@ impl Engine {
             }
             RecordState::Whistle(whistle) => {
                 keys.extend(whistle.targets.keys().cloned());
-                keys.extend(whistle.blower.as_ref().filter(|person| !person.is_server()).map(person_key));
+                keys.extend(
+                    whistle
+                        .blower
+                        .as_ref()
+                        .filter(|person| !person.is_server())
+                        .map(person_key),
+                );
                 if let Some(order) = &whistle.order {
                     keys.extend(self.directory.keys_around(&order.area));
                     for finding in &order.findings {
@@ -218,7 +228,9 @@ impl Engine {
 /// # Errors
 /// See [`DbError`].
 pub fn head(db: &Connection) -> Result<u64, DbError> {
-    Ok(db::meta::<i64>(db, "feed_head")?.unwrap_or(0).cast_unsigned())
+    Ok(db::meta::<i64>(db, "feed_head")?
+        .unwrap_or(0)
+        .cast_unsigned())
 }
 
 /// The audience keys of a device: those of its person, and its own.

@@ -225,7 +225,10 @@ fn tickets(
     }
     if std::io::stdout().is_terminal() {
         let minutes = TICKET_MS / 60_000;
-        println!("Valid for {minutes} minutes: shaodao enrol --server http://{} --ticket …", config.listen);
+        println!(
+            "Valid for {minutes} minutes: shaodao enrol --server http://{} --ticket …",
+            config.listen
+        );
     }
     Ok(())
 }

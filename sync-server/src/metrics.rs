@@ -39,9 +39,17 @@ impl Metrics {
         let verdicts = Family::default();
         registry.register("verdicts", "Envelopes judged, by verdict", verdicts.clone());
         let requests = Family::default();
-        registry.register("requests", "HTTP requests, by path and status", requests.clone());
+        registry.register(
+            "requests",
+            "HTTP requests, by path and status",
+            requests.clone(),
+        );
         let sync_seconds = Histogram::new(exponential_buckets(0.001, 2.0, 14));
-        registry.register("sync_seconds", "Time to answer a sync", sync_seconds.clone());
+        registry.register(
+            "sync_seconds",
+            "Time to answer a sync",
+            sync_seconds.clone(),
+        );
         let escalations = Counter::default();
         registry.register("escalations", "Escalations performed", escalations.clone());
         let feed_head = Gauge::default();

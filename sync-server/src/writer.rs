@@ -68,7 +68,10 @@ impl Writer {
                 let _ = sender.send(result);
             })
         });
-        self.jobs.send(job).await.map_err(|_| WriteFailed::Stopping)?;
+        self.jobs
+            .send(job)
+            .await
+            .map_err(|_| WriteFailed::Stopping)?;
         receiver.await.map_err(|_| WriteFailed::Stopping)?
     }
 }

@@ -1,8 +1,8 @@
 //! What the people of the street live through.
 
 mod stories {
+    mod disagreement;
     mod end_to_end;
     mod escalation;
-    mod disagreement;
     mod storage;
 }

@@ -17,7 +17,9 @@
 use std::collections::BTreeMap;
 
 use automerge::transaction::{CommitOptions, Transactable};
-use automerge::{ActorId, Automerge, AutomergeError, ChangeHash, ObjType, ROOT, ReadDoc, ScalarValue};
+use automerge::{
+    ActorId, Automerge, AutomergeError, ChangeHash, ObjType, ROOT, ReadDoc, ScalarValue,
+};
 use automerge::{ObjId, Value as AmValue};
 
 use crate::domain::action::{RecordKind, Value};
@@ -288,7 +290,10 @@ impl Document {
         let history = self.history();
         let known = history.as_of(seen);
         if known.entries().len() == history.entries().len() {
-            return Ok((RecordState::fold(self.kind, &history, self.registers()), history));
+            return Ok((
+                RecordState::fold(self.kind, &history, self.registers()),
+                history,
+            ));
         }
         let members = known
             .entries()

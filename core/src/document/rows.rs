@@ -116,7 +116,10 @@ pub fn project(record: RecordId, state: &RecordState) -> Rows {
             grid: finding.area().to_owned(),
             position: finding.text(fact::POSITION).to_owned(),
             severity: finding.severity(),
-            reporter: finding.reporter.as_ref().map_or_else(String::new, |person| person.0.clone()),
+            reporter: finding
+                .reporter
+                .as_ref()
+                .map_or_else(String::new, |person| person.0.clone()),
             reported_at_ms: finding.reported_at_ms,
             touched_at_ms: finding.touched_at_ms,
             conflicts: u32::try_from(finding.conflicts().len()).unwrap_or(u32::MAX),
@@ -131,7 +134,10 @@ pub fn project(record: RecordId, state: &RecordState) -> Rows {
                 platform: order.map_or(0, |order| order.platform),
                 area: order.map_or_else(String::new, |order| order.area.clone()),
                 title: finding::text(&whistle.facts, fact::TITLE).to_owned(),
-                blower: whistle.blower.as_ref().map_or_else(String::new, |person| person.0.clone()),
+                blower: whistle
+                    .blower
+                    .as_ref()
+                    .map_or_else(String::new, |person| person.0.clone()),
                 issued_at_ms: whistle.issued_at_ms,
                 due_at_ms: order.map_or(0, |order| order.due_ms),
                 touched_at_ms: whistle.touched_at_ms,

@@ -49,7 +49,9 @@ pub struct Limit {
 
 /// A text that is not a limit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a limit: `{0}`; expected a number and u (urgent hours), h (working hours) or d (working days), such as 4h")]
+#[error(
+    "not a limit: `{0}`; expected a number and u (urgent hours), h (working hours) or d (working days), such as 4h"
+)]
 pub struct BadLimit(pub String);
 
 impl fmt::Display for Limit {
@@ -327,8 +329,15 @@ mod tests {
             let date = NaiveDate::from_ymd_opt(2025, month, day).expect("a date");
             calendar.exceptions.insert(date, true);
         }
-        let limit = Limit { amount: 1, unit: LimitUnit::WorkingDay };
-        let due = |start| calendar.due(at(start), limit, &[]).map(|due| local_text(due.at_ms));
+        let limit = Limit {
+            amount: 1,
+            unit: LimitUnit::WorkingDay,
+        };
+        let due = |start| {
+            calendar
+                .due(at(start), limit, &[])
+                .map(|due| local_text(due.at_ms))
+        };
         assert_eq!(due("2025-09-30 16:00").as_deref(), Ok("2025-10-09 16:00"));
         assert_eq!(due("2025-09-27 09:00").as_deref(), Ok("2025-09-28 17:00"));
         assert_eq!(due("2025-10-10 17:00").as_deref(), Ok("2025-10-11 17:00"));
@@ -336,7 +345,10 @@ mod tests {
 
     #[test]
     fn an_absurd_limit_is_refused_at_once() {
-        let limit = Limit { amount: u32::MAX, unit: LimitUnit::WorkingDay };
+        let limit = Limit {
+            amount: u32::MAX,
+            unit: LimitUnit::WorkingDay,
+        };
         assert_eq!(Calendar::office().due(0, limit, &[]), Err(NoDueTime));
         assert_eq!(Calendar::office().due(i64::MAX, limit, &[]), Err(NoDueTime));
         assert_eq!(Calendar::office().due(i64::MIN, limit, &[]), Err(NoDueTime));
@@ -351,8 +363,14 @@ mod tests {
             let start = at("2025-06-09 00:00") + rng.random_range(0..20_000i64) * MINUTE_MS;
             let hours = rng.random_range(1..30u32);
             let pause_from = start + rng.random_range(-5_000..8_000i64) * MINUTE_MS;
-            let pause = (pause_from, pause_from + rng.random_range(0..3_000i64) * MINUTE_MS);
-            let limit = Limit { amount: hours, unit: LimitUnit::WorkingHour };
+            let pause = (
+                pause_from,
+                pause_from + rng.random_range(0..3_000i64) * MINUTE_MS,
+            );
+            let limit = Limit {
+                amount: hours,
+                unit: LimitUnit::WorkingHour,
+            };
             let due = calendar.due(start, limit, &[pause]).expect("soon");
             let mut left = i64::from(hours) * 60;
             let mut now = start;

@@ -36,7 +36,12 @@ impl FromStr for CategoryCode {
 
     fn from_str(text: &str) -> Result<Self, BadCode> {
         let bytes = text.as_bytes();
-        let digit = |at: usize| bytes.get(at).filter(|byte| byte.is_ascii_digit()).map(|byte| byte - b'0');
+        let digit = |at: usize| {
+            bytes
+                .get(at)
+                .filter(|byte| byte.is_ascii_digit())
+                .map(|byte| byte - b'0')
+        };
         let read = || {
             let event = match bytes.first()? {
                 b'E' | b'e' => true,

@@ -30,7 +30,11 @@ pub fn check(action: &Action, directory: &Directory) -> Result<(), Reason> {
             Ok(())
         }
         Body::Correct if action.facts.is_empty() => Err(Reason::Empty),
-        Body::Number => action.facts.get(fact::NUMBER).map(drop).ok_or(Reason::Empty),
+        Body::Number => action
+            .facts
+            .get(fact::NUMBER)
+            .map(drop)
+            .ok_or(Reason::Empty),
         Body::Decline { reason }
         | Body::Withdraw { reason }
         | Body::Reopen { reason }

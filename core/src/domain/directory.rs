@@ -199,8 +199,12 @@ impl Directory {
                 .map_or_else(|| id.clone(), |organisation| organisation.name.clone()),
             Party::Post { grid, post } => format!(
                 "{}{}",
-                self.grids.get(grid).map_or(grid.as_str(), |grid| &grid.name),
-                self.posts.get(post).map_or(post.as_str(), |post| &post.name),
+                self.grids
+                    .get(grid)
+                    .map_or(grid.as_str(), |grid| &grid.name),
+                self.posts
+                    .get(post)
+                    .map_or(post.as_str(), |post| &post.name),
             ),
         }
     }
@@ -249,7 +253,10 @@ impl Directory {
         match party {
             Party::Person(target) => target == person,
             Party::Post { grid, post } => self.people.get(person).is_some_and(|person| {
-                person.posts.iter().any(|held| (&held.0, &held.1) == (post, grid))
+                person
+                    .posts
+                    .iter()
+                    .any(|held| (&held.0, &held.1) == (post, grid))
             }),
             Party::Organisation(id) => self.people.get(person).is_some_and(|person| {
                 person

@@ -42,12 +42,7 @@ pub enum Answer {
 }
 
 /// The escalation that is due at `now_ms`, if any.
-pub fn due(
-    whistle: RecordId,
-    state: &WhistleState,
-    policy: &Policy,
-    now_ms: i64,
-) -> Option<Due> {
+pub fn due(whistle: RecordId, state: &WhistleState, policy: &Policy, now_ms: i64) -> Option<Due> {
     let order = state.order.as_ref()?;
     let level = order.level.next()?;
     if state.stage().is_over() || state.escalated().is_some() {
@@ -61,12 +56,17 @@ pub fn due(
         && state.escalations.is_empty()
     {
         EscalationCause::TwoFailedVerifications
-    } else if now_ms > order.due_ms && in_time(state, policy) != Judged::Kept && state.escalations.is_empty() {
+    } else if now_ms > order.due_ms
+        && in_time(state, policy) != Judged::Kept
+        && state.escalations.is_empty()
+    {
         EscalationCause::DuePassed
     } else {
         return None;
     };
-    let round = u32::try_from(state.escalations.len()).ok()?.checked_add(1)?;
+    let round = u32::try_from(state.escalations.len())
+        .ok()?
+        .checked_add(1)?;
     Some(Due {
         cause,
         round,

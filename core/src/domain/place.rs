@@ -176,7 +176,10 @@ impl Boundary {
         if ring.first() != ring.last() {
             return Err(BadBoundary("the ring is not closed"));
         }
-        if !ring.iter().all(|(lon, lat)| lon.abs() <= 180.0 && lat.abs() <= 90.0) {
+        if !ring
+            .iter()
+            .all(|(lon, lat)| lon.abs() <= 180.0 && lat.abs() <= 90.0)
+        {
             return Err(BadBoundary("a point is not on the earth"));
         }
         let line: LineString = ring.into_iter().map(|(x, y)| Coord { x, y }).collect();
@@ -250,7 +253,13 @@ mod tests {
 
     fn square(lon: f64, lat: f64) -> Boundary {
         let (right, top) = (lon + 0.001, lat + 0.001);
-        let ring = vec![(lon, lat), (right, lat), (right, top), (lon, top), (lon, lat)];
+        let ring = vec![
+            (lon, lat),
+            (right, lat),
+            (right, top),
+            (lon, top),
+            (lon, lat),
+        ];
         Boundary::new(ring).expect("closed")
     }
 
@@ -263,7 +272,15 @@ mod tests {
         for position in [at(25.046, 102.705), at(-0.000_000_1, -179.999_999_9)] {
             assert_eq!(position.to_string().parse(), Ok(position));
         }
-        for bad in ["", "91,0", "1,181", "NaN,1", "1,2,-3", "1,2,3,moon", "1,2,,gps,5"] {
+        for bad in [
+            "",
+            "91,0",
+            "1,181",
+            "NaN,1",
+            "1,2,-3",
+            "1,2,3,moon",
+            "1,2,,gps,5",
+        ] {
             assert!(bad.parse::<Position>().is_err(), "{bad}");
         }
     }

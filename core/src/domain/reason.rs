@@ -215,7 +215,10 @@ impl fmt::Display for Reason {
 impl Reason {
     /// Finds a reason by its code; `None` for a code of a newer build.
     pub fn from_code(code: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|reason| reason.code() == code)
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|reason| reason.code() == code)
     }
 }
 
@@ -228,7 +231,11 @@ mod tests {
         for (at, reason) in Reason::ALL.iter().enumerate() {
             assert_eq!(Reason::from_code(reason.code()), Some(*reason));
             assert!(reason.zh().ends_with('。') && reason.en().ends_with('.'));
-            assert!(Reason::ALL[..at].iter().all(|other| other.code() != reason.code()));
+            assert!(
+                Reason::ALL[..at]
+                    .iter()
+                    .all(|other| other.code() != reason.code())
+            );
         }
     }
 }

@@ -207,9 +207,7 @@ fn area_of<'a>(action: &'a Action, state: &'a RecordState) -> Option<&'a str> {
             _ => None,
         },
         (Body::Issue(order), _) => Some(&order.area),
-        (_, RecordState::Finding(finding)) => {
-            finding.reporter.as_ref().map(|_| finding.area())
-        }
+        (_, RecordState::Finding(finding)) => finding.reporter.as_ref().map(|_| finding.area()),
         (_, RecordState::Whistle(whistle)) => {
             whistle.order.as_ref().map(|order| order.area.as_str())
         }

@@ -442,7 +442,11 @@ impl WhistleState {
                 target.answered = true;
                 target.passed = false;
             }
-            Body::Verify { party, passed, text } => {
+            Body::Verify {
+                party,
+                passed,
+                text,
+            } => {
                 self.verify(at, entry, history, party, *passed, text)?;
             }
             Body::Release { party } => self.open_target(party)?.released = true,
@@ -526,7 +530,11 @@ impl WhistleState {
         match furthest_common {
             Some(stage) if stage >= TargetStage::Verified => WhistleStage::Verified,
             Some(TargetStage::FedBack) => WhistleStage::FedBack,
-            _ if self.targets.values().any(|target| !target.arrivals.is_empty()) => {
+            _ if self
+                .targets
+                .values()
+                .any(|target| !target.arrivals.is_empty()) =>
+            {
                 WhistleStage::InProgress
             }
             _ => WhistleStage::Issued,
@@ -586,7 +594,10 @@ impl WhistleState {
     }
 
     fn stand_down(&mut self, text: &str, round: u32) -> Result<(), Reason> {
-        let opened_by_escalation = self.order.as_ref().is_some_and(|order| order.parent.is_some());
+        let opened_by_escalation = self
+            .order
+            .as_ref()
+            .is_some_and(|order| order.parent.is_some());
         if opened_by_escalation {
             self.must_be_open()?;
             self.stood_down = Some(text.to_owned());

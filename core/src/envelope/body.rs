@@ -7,9 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::action::{
-    Body, EscalationCause, Level, Order, Party, Target, Value,
-};
+use crate::domain::action::{Body, EscalationCause, Level, Order, Party, Target, Value};
 use crate::domain::ids::RecordId;
 
 /// Numbered fields of a body.
@@ -176,7 +174,10 @@ fn order_fields(order: &Order) -> Fields {
         (0, Value::Int(order.level.code().into())),
         (1, Value::Int(order.platform.into())),
         (2, text_of(&order.area)),
-        (3, Value::List(order.findings.iter().copied().map(id).collect())),
+        (
+            3,
+            Value::List(order.findings.iter().copied().map(id).collect()),
+        ),
         (4, targets_value(&order.targets)),
         (7, Value::Int(order.due_ms)),
     ]
@@ -186,7 +187,11 @@ fn order_fields(order: &Order) -> Fields {
         (6, order.report_by_ms.map(Value::Int)),
         (8, order.parent.map(id)),
     ];
-    fields.extend(optional.into_iter().filter_map(|(key, value)| Some((key, value?))));
+    fields.extend(
+        optional
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value?))),
+    );
     fields
 }
 

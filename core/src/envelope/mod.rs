@@ -139,9 +139,10 @@ impl Envelope {
         map.insert(6, Value::Int(action.kind.code().into()));
         map.insert(7, Value::Bytes(action.record.0.to_vec()));
         map.insert(8, Value::Text(word));
-        let facts = action.facts.iter().map(|(name, value)| {
-            Value::List(vec![Value::Text(name.clone()), value.clone()])
-        });
+        let facts = action
+            .facts
+            .iter()
+            .map(|(name, value)| Value::List(vec![Value::Text(name.clone()), value.clone()]));
         map.insert(9, Value::List(facts.collect()));
         map.insert(10, value::fields_to_list(&fields));
         let seen = self.seen.iter().map(|hash| Value::Bytes(hash.0.to_vec()));
@@ -168,7 +169,8 @@ impl Sealed {
             return false;
         };
         let signature = Signature::from_bytes(&signature);
-        key.verify_strict(&signed_bytes(payload), &signature).is_ok()
+        key.verify_strict(&signed_bytes(payload), &signature)
+            .is_ok()
     }
 }
 

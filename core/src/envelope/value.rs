@@ -70,7 +70,10 @@ pub fn list_to_fields(list: Vec<Value>) -> Result<BTreeMap<u8, Value>, OpenError
             return Err(BAD);
         };
         let key = u8::try_from(key).map_err(|_| BAD)?;
-        if fields.last_key_value().is_some_and(|(last, _)| *last >= key) {
+        if fields
+            .last_key_value()
+            .is_some_and(|(last, _)| *last >= key)
+        {
             return Err(BAD);
         }
         fields.insert(key, items.next().ok_or(BAD)?);
@@ -107,8 +110,15 @@ fn take(decoder: &mut Decoder<'_>, depth: u8) -> Result<Value, OpenError> {
             Value::List(list)
         }
         Type::Array => return Err(OpenError::Malformed("nested too deep")),
-        Type::U8 | Type::U16 | Type::U32 | Type::U64 | Type::I8 | Type::I16 | Type::I32
-        | Type::I64 | Type::Int => Value::Int(decoder.i64().map_err(|_| CUT)?),
+        Type::U8
+        | Type::U16
+        | Type::U32
+        | Type::U64
+        | Type::I8
+        | Type::I16
+        | Type::I32
+        | Type::I64
+        | Type::Int => Value::Int(decoder.i64().map_err(|_| CUT)?),
         _ => return Err(OpenError::Malformed("a type that does not exist here")),
     };
     Ok(value)

@@ -136,7 +136,14 @@ fn judged(
         _ if before != judgement.standing => applied.troubles.push(judgement.clone()),
         _ => {}
     }
-    touched.insert(record, Touched { row, kind, fresh: None });
+    touched.insert(
+        record,
+        Touched {
+            row,
+            kind,
+            fresh: None,
+        },
+    );
     Ok(())
 }
 
@@ -151,7 +158,9 @@ fn arrived(
     let action = &incoming.sealed.envelope.action;
     let mut find = db.prepare_cached("SELECT id, standing FROM envelope WHERE hash = ?1")?;
     let held: Option<(i64, Standing)> = find
-        .query_row([incoming.sealed.hash.0], |row| Ok((row.get(0)?, standing(row, 1)?)))
+        .query_row([incoming.sealed.hash.0], |row| {
+            Ok((row.get(0)?, standing(row, 1)?))
+        })
         .optional()?;
     let known = find_record(db, action.record)?;
     let row = match known {
@@ -163,7 +172,10 @@ fn arrived(
         None => {
             applied.pulled += 1;
             let standing = Standing::Pending;
-            (insert_envelope(db, row, &incoming.sealed, standing, false)?, standing)
+            (
+                insert_envelope(db, row, &incoming.sealed, standing, false)?,
+                standing,
+            )
         }
     };
     if before != incoming.standing {
@@ -188,7 +200,10 @@ fn arrived(
         received_at_ms: Some(incoming.received_at_ms),
     };
     match touched.get_mut(&action.record) {
-        Some(Touched { fresh: Some(members), .. }) => members.push(member()),
+        Some(Touched {
+            fresh: Some(members),
+            ..
+        }) => members.push(member()),
         Some(Touched { fresh: None, .. }) => {}
         None => {
             let fresh = known.is_none().then(|| vec![member()]);

@@ -101,7 +101,9 @@ impl Store {
     pub fn limit_pages(&self, pages: u32) -> Result<u32, StoreError> {
         Ok(self
             .db
-            .query_row(&format!("PRAGMA max_page_count = {pages}"), [], |row| row.get(0))?)
+            .query_row(&format!("PRAGMA max_page_count = {pages}"), [], |row| {
+                row.get(0)
+            })?)
     }
 
     fn migrate(&mut self) -> Result<(), StoreError> {
@@ -170,7 +172,9 @@ impl Store {
 }
 
 fn unsigned(number: Option<i64>) -> u64 {
-    number.and_then(|number| u64::try_from(number).ok()).unwrap_or(0)
+    number
+        .and_then(|number| u64::try_from(number).ok())
+        .unwrap_or(0)
 }
 
 fn get_meta<T: rusqlite::types::FromSql>(

@@ -164,7 +164,9 @@ impl Store {
         let mut statement = self
             .db
             .prepare_cached(&format!("{FINDINGS} WHERE record.record = ?1"))?;
-        Ok(statement.query_row([record.0], finding_summary).optional()?)
+        Ok(statement
+            .query_row([record.0], finding_summary)
+            .optional()?)
     }
 
     /// Whistles, newest first.
@@ -186,7 +188,9 @@ impl Store {
             values.push(Sql::from(party.clone()));
         }
         if filter.open {
-            let over = WhistleStage::ALL.into_iter().filter(|stage| stage.is_over());
+            let over = WhistleStage::ALL
+                .into_iter()
+                .filter(|stage| stage.is_over());
             for stage in over {
                 sql.push_str(" AND whistle.stage <> ?");
                 values.push(Sql::from(stage.word().to_owned()));
@@ -207,7 +211,9 @@ impl Store {
         let mut statement = self
             .db
             .prepare_cached(&format!("{WHISTLES} WHERE record.record = ?1"))?;
-        Ok(statement.query_row([record.0], whistle_summary).optional()?)
+        Ok(statement
+            .query_row([record.0], whistle_summary)
+            .optional()?)
     }
 
     /// The whistles that carry a finding, oldest first.

@@ -44,7 +44,9 @@ impl Store {
             "SELECT record.record FROM finding JOIN record ON record.id = finding.record
              WHERE finding.number = ?1 AND finding.number <> ''",
         )?;
-        let found = by_number.query_row([name], |row| row.get(0).map(RecordId)).optional()?;
+        let found = by_number
+            .query_row([name], |row| row.get(0).map(RecordId))
+            .optional()?;
         if found.is_some() {
             return Ok(found);
         }
@@ -141,7 +143,10 @@ mod tests {
     fn chinese_is_cut_into_pairs_and_words_stay_whole() {
         assert_eq!(grams("北门街E0102号"), "北门 门街 街 e0102 号");
         assert_eq!(grams("——!"), "");
-        assert_eq!(expression("北门街").as_deref(), Some("\"北门\" AND \"门街\""));
+        assert_eq!(
+            expression("北门街").as_deref(),
+            Some("\"北门\" AND \"门街\"")
+        );
         assert_eq!(expression("门").as_deref(), Some("\"门\"*"));
         assert_eq!(expression(" \"*) "), None);
     }

@@ -36,7 +36,11 @@ impl Store {
         transaction
             .prepare_cached("INSERT INTO outbox (envelope) VALUES (?1)")?
             .execute([envelope])?;
-        put_meta(&transaction, "chain_length", &sealed.envelope.dev_seq.cast_signed())?;
+        put_meta(
+            &transaction,
+            "chain_length",
+            &sealed.envelope.dev_seq.cast_signed(),
+        )?;
         put_meta(&transaction, "chain_newest", &sealed.hash.0)?;
         write_record(&transaction, record, document, state)?;
         Ok(transaction.commit()?)
@@ -54,7 +58,8 @@ impl Store {
         )?;
         let records: Vec<(i64, RecordKind, RecordId)> = {
             let mut statement = transaction.prepare("SELECT id, kind, record FROM record")?;
-            let rows = statement.query_map([], |row| Ok((row.get(0)?, kind(row, 1)?, id(row, 2)?)))?;
+            let rows =
+                statement.query_map([], |row| Ok((row.get(0)?, kind(row, 1)?, id(row, 2)?)))?;
             rows.collect::<Result<_, _>>()?
         };
         for (record, kind, id) in records {
@@ -133,7 +138,13 @@ pub(super) fn insert_envelope(
     db.prepare_cached(
         "INSERT INTO envelope (hash, record, standing, own, bytes) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?
-    .execute(params![sealed.hash.0, record, standing.code(), own, sealed.bytes])?;
+    .execute(params![
+        sealed.hash.0,
+        record,
+        standing.code(),
+        own,
+        sealed.bytes
+    ])?;
     Ok(db.last_insert_rowid())
 }
 
@@ -154,7 +165,11 @@ pub(super) fn members(db: &Connection, record: i64) -> Result<Vec<Member>, Store
         held.push(Held {
             standing: standing(row, 0)?,
             sealed: envelope::open(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?)?,
-            seen: row.get_ref(2)?.as_blob_or_null().map_err(rusqlite::Error::from)?.map(split_hashes),
+            seen: row
+                .get_ref(2)?
+                .as_blob_or_null()
+                .map_err(rusqlite::Error::from)?
+                .map(split_hashes),
             received_at_ms: row.get(3)?,
         });
     }
@@ -265,8 +280,10 @@ fn write_whistle(db: &Connection, record: i64, row: &WhistleRow) -> Result<(), S
         ])?;
     }
     for finding in &row.findings {
-        db.prepare_cached("INSERT OR IGNORE INTO whistle_finding (finding, whistle) VALUES (?1, ?2)")?
-            .execute(params![finding.0, record])?;
+        db.prepare_cached(
+            "INSERT OR IGNORE INTO whistle_finding (finding, whistle) VALUES (?1, ?2)",
+        )?
+        .execute(params![finding.0, record])?;
         move_on(db, *finding)?;
     }
     Ok(())
@@ -285,7 +302,10 @@ fn move_on(db: &Connection, finding: RecordId) -> Result<(), StoreError> {
         return Ok(());
     };
     db.prepare_cached("UPDATE finding SET stage = ?2 WHERE record = ?1")?
-        .execute(params![row, stage_with(own, &whistles_of(db, finding)?).word()])?;
+        .execute(params![
+            row,
+            stage_with(own, &whistles_of(db, finding)?).word()
+        ])?;
     Ok(())
 }
 
@@ -298,7 +318,9 @@ fn whistles_of(db: &Connection, finding: RecordId) -> Result<Vec<WhistleStage>, 
     let mut rows = statement.query([finding.0])?;
     let mut stages = Vec::new();
     while let Some(row) = rows.next()? {
-        stages.extend(WhistleStage::from_word(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?));
+        stages.extend(WhistleStage::from_word(
+            row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?,
+        ));
     }
     Ok(stages)
 }
@@ -322,8 +344,7 @@ pub(super) fn id(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<RecordI
 
 pub(super) fn kind(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<RecordKind> {
     let code = row.get(at)?;
-    RecordKind::from_code(code)
-        .ok_or(rusqlite::Error::IntegralValueOutOfRange(at, code.into()))
+    RecordKind::from_code(code).ok_or(rusqlite::Error::IntegralValueOutOfRange(at, code.into()))
 }
 
 pub(super) fn standing(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Standing> {

@@ -60,7 +60,9 @@ pub fn judgement(row: &Row<'_>, first: usize) -> rusqlite::Result<Judgement> {
 /// See [`DbError`].
 pub fn record(db: &Connection, record: RecordId) -> Result<Option<i64>, DbError> {
     let mut statement = db.prepare_cached("SELECT id FROM record WHERE record = ?1")?;
-    Ok(statement.query_row([record.0], |row| row.get(0)).optional()?)
+    Ok(statement
+        .query_row([record.0], |row| row.get(0))
+        .optional()?)
 }
 
 /// The row of a record, made if need be.
@@ -148,7 +150,9 @@ pub fn is_cloned(
         "SELECT EXISTS (SELECT 1 FROM envelope
              WHERE device = ?1 AND dev_seq = ?2 AND hash <> ?3 AND standing <> 5)",
     )?;
-    let cloned = statement.query_row(params![device.0, dev_seq.cast_signed(), hash.0], |row| row.get(0));
+    let cloned = statement.query_row(params![device.0, dev_seq.cast_signed(), hash.0], |row| {
+        row.get(0)
+    });
     Ok(cloned?)
 }
 

@@ -34,7 +34,12 @@ impl ApiError {
         zh: &'static str,
         en: &'static str,
     ) -> Self {
-        Self { status, code, zh, en }
+        Self {
+            status,
+            code,
+            zh,
+            en,
+        }
     }
 
     pub(super) fn no_session() -> Self {
@@ -94,7 +99,12 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let Self { status, code, zh, en } = self;
+        let Self {
+            status,
+            code,
+            zh,
+            en,
+        } = self;
         (status, Json(Told { code, zh, en })).into_response()
     }
 }

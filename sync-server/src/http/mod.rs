@@ -47,14 +47,19 @@ async fn sync(State(app): State<Arc<App>>, request: Request) -> Result<Response,
     let body = body(request.into_body()).await?;
     let request: SyncRequest = wire::from_bytes(&body)?;
     let reply = app.sync(caller, request).await?;
-    app.metrics.sync_seconds.observe(started.elapsed().as_secs_f64());
+    app.metrics
+        .sync_seconds
+        .observe(started.elapsed().as_secs_f64());
     Ok(cbor(wire::to_bytes(&reply)))
 }
 
 async fn enrol(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let body = body(request.into_body()).await?;
     let request: EnrolRequest = wire::from_bytes(&body)?;
-    let reply = app.writer.submit(move |engine| engine.enrol(&request)).await?;
+    let reply = app
+        .writer
+        .submit(move |engine| engine.enrol(&request))
+        .await?;
     tracing::info!(person = %reply.person, "enrolled");
     Ok(cbor(wire::to_bytes(&reply)))
 }

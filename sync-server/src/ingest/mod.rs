@@ -127,7 +127,11 @@ impl Engine {
         let sealed = envelope
             .seal(&self.key)
             .map_err(|_| EngineError::Malformed("an action of the server is too large"))?;
-        db::set_meta(&self.db, "chain_length", &sealed.envelope.dev_seq.cast_signed())?;
+        db::set_meta(
+            &self.db,
+            "chain_length",
+            &sealed.envelope.dev_seq.cast_signed(),
+        )?;
         db::set_meta(&self.db, "chain_newest", &sealed.hash.0)?;
         self.judge(&sealed)
     }

@@ -40,9 +40,14 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<bool, DayError> {
-    #[expect(clippy::disallowed_methods, reason = "how long the rehearsal really took")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how long the rehearsal really took"
+    )]
     let started = std::time::Instant::now();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     println!("seed {}", args.seed);
     let mut summary = runtime.block_on(live(&args.data, args.seed, &Teller::new(args.quiet)))?;
     summary.wall_s = started.elapsed().as_secs_f64();

@@ -83,9 +83,16 @@ impl ServerProcess {
     ///
     /// # Errors
     /// The administrator's command fails.
-    pub fn tickets(&self, people: &[String], now_ms: i64) -> Result<Vec<(String, String)>, DayError> {
+    pub fn tickets(
+        &self,
+        people: &[String],
+        now_ms: i64,
+    ) -> Result<Vec<(String, String)>, DayError> {
         let mut command = Command::new(&self.binary);
-        command.arg("--data").arg(&self.data).args(["admin", "ticket", "--json"]);
+        command
+            .arg("--data")
+            .arg(&self.data)
+            .args(["admin", "ticket", "--json"]);
         command.args(["--rehearsal-ms", &now_ms.to_string()]);
         for person in people {
             command.args(["--person", person]);
@@ -95,8 +102,13 @@ impl ServerProcess {
             return Err(String::from_utf8_lossy(&output.stderr).into());
         }
         let list: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout)?;
-        let field = |entry: &serde_json::Value, name: &str| entry[name].as_str().unwrap_or_default().to_owned();
-        Ok(list.iter().map(|entry| (field(entry, "person"), field(entry, "ticket"))).collect())
+        let field = |entry: &serde_json::Value, name: &str| {
+            entry[name].as_str().unwrap_or_default().to_owned()
+        };
+        Ok(list
+            .iter()
+            .map(|entry| (field(entry, "person"), field(entry, "ticket")))
+            .collect())
     }
 }
 
@@ -116,7 +128,13 @@ fn spawn(
     let mut child = Command::new(binary)
         .arg("--data")
         .arg(data)
-        .args(["serve", "--listen", listen, "--rehearsal-ms", &now_ms.to_string()])
+        .args([
+            "serve",
+            "--listen",
+            listen,
+            "--rehearsal-ms",
+            &now_ms.to_string(),
+        ])
         .env("SHAODAO_LOG_LEVEL", "warn")
         .stdout(Stdio::piped())
         .spawn()
@@ -144,6 +162,10 @@ fn binary() -> Result<PathBuf, DayError> {
     let binary = folder.join("shaodao-server");
     match binary.is_file() {
         true => Ok(binary),
-        false => Err(format!("{} is not there; build it: cargo build -p shaodao-server", binary.display()).into()),
+        false => Err(format!(
+            "{} is not there; build it: cargo build -p shaodao-server",
+            binary.display()
+        )
+        .into()),
     }
 }

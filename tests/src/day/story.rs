@@ -4,7 +4,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rand::RngExt;
 
 use shaodao_core::device::Draft;
-use shaodao_core::domain::action::{BLOWER, Body, Facts, Level, Order, Party, RecordKind, Target, Value, fact};
+use shaodao_core::domain::action::{
+    BLOWER, Body, Facts, Level, Order, Party, RecordKind, Target, Value, fact,
+};
 use shaodao_core::domain::calendar::local_text;
 use shaodao_core::domain::finding::FindingStage;
 use shaodao_core::domain::ids::RecordId;
@@ -25,7 +27,9 @@ pub const FINDINGS: usize = 200;
 const WHISTLES_EACH: usize = 9;
 const DISPATCHER: &str = "S-01";
 const SUPERVISOR: &str = "S-03";
-const DEPARTMENTS: [&str; 9] = ["F01", "F02", "F03", "D01", "D02", "D03", "D04", "D05", "D06"];
+const DEPARTMENTS: [&str; 9] = [
+    "F01", "F02", "F03", "D01", "D02", "D03", "D04", "D05", "D06",
+];
 
 /// What is told while the day goes by.
 pub struct Teller {
@@ -51,7 +55,9 @@ impl Teller {
         }
         let style = ProgressStyle::with_template("       {msg:24} [{bar:30}] {pos}/{len}")
             .unwrap_or_else(|_| ProgressStyle::default_bar());
-        ProgressBar::new(length as u64).with_style(style).with_message(what)
+        ProgressBar::new(length as u64)
+            .with_style(style)
+            .with_message(what)
     }
 }
 
@@ -83,7 +89,11 @@ enum Fate {
 ///
 /// # Errors
 /// Whatever does not go as the story says.
-pub async fn live(folder: &std::path::Path, seed: u64, teller: &Teller) -> Result<Summary, DayError> {
+pub async fn live(
+    folder: &std::path::Path,
+    seed: u64,
+    teller: &Teller,
+) -> Result<Summary, DayError> {
     let mut street = Street::new(folder, seed, MORNING_MS)?;
     let mut communities = enrol(&mut street, teller).await?;
     report(&mut street, teller, &mut communities)?;
@@ -122,18 +132,39 @@ async fn enrol(street: &mut Street, teller: &Teller) -> Result<Vec<Community>, D
     let mut people: Vec<String> = vec![DISPATCHER.into(), SUPERVISOR.into()];
     people.extend(DEPARTMENTS.iter().map(|id| format!("L-{id}")));
     for community in &communities {
-        let Community { secretary, head, urban, cleaner, .. } = community;
+        let Community {
+            secretary,
+            head,
+            urban,
+            cleaner,
+            ..
+        } = community;
         people.extend([secretary, head, urban, cleaner].map(Clone::clone));
     }
     street.enrol(&people).await?;
-    teller.say(street, &format!("{} 部手机登记入网,全部转入飞行模式。 {0} phones enrolled, all in flight mode.", people.len()));
+    teller.say(
+        street,
+        &format!(
+            "{} 部手机登记入网,全部转入飞行模式。 {0} phones enrolled, all in flight mode.",
+            people.len()
+        ),
+    );
     Ok(communities)
 }
 
 /// 200 findings, all of them in flight mode.
-fn report(street: &mut Street, teller: &Teller, communities: &mut [Community]) -> Result<(), DayError> {
+fn report(
+    street: &mut Street,
+    teller: &Teller,
+    communities: &mut [Community],
+) -> Result<(), DayError> {
     let directory = shaodao_core::pack::directory(shaodao_core::pack::HUASHAN)?;
-    let events: Vec<_> = directory.codes.all().filter(|category| category.code.event).cloned().collect();
+    let events: Vec<_> = directory
+        .codes
+        .all()
+        .filter(|category| category.code.event)
+        .cloned()
+        .collect();
     let bar = teller.bar(FINDINGS, "巡查上报 reporting");
     let mut solved = 0;
     let mut twice = 0;
@@ -150,7 +181,10 @@ fn report(street: &mut Street, teller: &Teller, communities: &mut [Community]) -
             3 => ("E0403".to_owned(), "北门街燃气泄漏".to_owned()),
             4 => ("E0101".to_owned(), "小菜园违章建筑占压燃气管道".to_owned()),
             5 => ("C0116".to_owned(), "圆通街电箱美化".to_owned()),
-            _ => (category.code.to_string(), format!("{}(第{nth}处)", category.name)),
+            _ => (
+                category.code.to_string(),
+                format!("{}(第{nth}处)", category.name),
+            ),
         };
         let grid = format!("{}001", community.code);
         let position = somewhere_in(&directory, &grid, &mut street.rng)?;
@@ -166,12 +200,18 @@ fn report(street: &mut Street, teller: &Teller, communities: &mut [Community]) -
         let finding = street.act(&author, draft.clone())?;
         nth += 1;
         if nth % 9 == 0 {
-            let body = Body::SelfResolve { text: "当场处理完毕。".to_owned() };
+            let body = Body::SelfResolve {
+                text: "当场处理完毕。".to_owned(),
+            };
             street.on_finding(&author, finding, body)?;
             solved += 1;
         } else if nth % 20 == 7 && nth < FINDINGS {
             // Somebody else walks past the same place, also without signal.
-            let other = if author == community.head { &community.cleaner } else { &community.head };
+            let other = if author == community.head {
+                &community.cleaner
+            } else {
+                &community.head
+            };
             let other = other.clone();
             let twin = street.act(&other, draft)?;
             community.findings.push(finding);
@@ -193,7 +233,11 @@ fn report(street: &mut Street, teller: &Teller, communities: &mut [Community]) -
 }
 
 /// Back in flight mode, reporters and secretaries correct the same facts.
-fn disagree(street: &mut Street, teller: &Teller, communities: &[Community]) -> Result<(), DayError> {
+fn disagree(
+    street: &mut Street,
+    teller: &Teller,
+    communities: &[Community],
+) -> Result<(), DayError> {
     let mut count = 0;
     for community in communities {
         let finding = community.findings[0];
@@ -204,10 +248,22 @@ fn disagree(street: &mut Street, teller: &Teller, communities: &[Community]) -> 
             .finding(finding)?
             .ok_or("the station sync brought it")?
             .reporter;
-        street.correct(&reporter, finding, facts(&[(fact::TITLE, "现场核对:情况属实,需尽快处理")]))?;
-        street.correct(&reporter, finding, facts(&[(fact::ADDRESS, "巷口左侧第三户门前")]))?;
+        street.correct(
+            &reporter,
+            finding,
+            facts(&[(fact::TITLE, "现场核对:情况属实,需尽快处理")]),
+        )?;
+        street.correct(
+            &reporter,
+            finding,
+            facts(&[(fact::ADDRESS, "巷口左侧第三户门前")]),
+        )?;
         let title = "经查档案:此处上月已处理过一次";
-        street.correct(&community.secretary, finding, facts(&[(fact::TITLE, title)]))?;
+        street.correct(
+            &community.secretary,
+            finding,
+            facts(&[(fact::TITLE, title)]),
+        )?;
         count += 1;
     }
     teller.say(street, &format!("{count} 个问题被两人各自更正,互不知情。 {count} findings corrected by two people, neither knowing of the other."));
@@ -215,7 +271,11 @@ fn disagree(street: &mut Street, teller: &Teller, communities: &[Community]) -> 
 }
 
 /// Secretaries, offline too, review, merge, accept and whistle.
-async fn whistle(street: &mut Street, teller: &Teller, communities: &mut [Community]) -> Result<(), DayError> {
+async fn whistle(
+    street: &mut Street,
+    teller: &Teller,
+    communities: &mut [Community],
+) -> Result<(), DayError> {
     let bar = teller.bar(10 * WHISTLES_EACH, "社区吹哨 whistling");
     let due_ms = MORNING_MS + 330 * MINUTE_MS;
     let (mut merged, mut reviewed) = (0, 0);
@@ -226,16 +286,31 @@ async fn whistle(street: &mut Street, teller: &Teller, communities: &mut [Commun
             limit: 500,
             ..FindingFilter::default()
         };
-        for finding in street.phone(&secretary)?.device.store().findings(&self_resolved)? {
-            let body = Body::Review { passed: true, text: "照片与现场一致。".to_owned() };
+        for finding in street
+            .phone(&secretary)?
+            .device
+            .store()
+            .findings(&self_resolved)?
+        {
+            let body = Body::Review {
+                passed: true,
+                text: "照片与现场一致。".to_owned(),
+            };
             street.on_finding(&secretary, finding.record, body)?;
             reviewed += 1;
         }
         let mut open = Vec::new();
         let mut titles: Vec<(String, String, RecordId)> = Vec::new();
         for finding in &community.findings {
-            let row = street.phone(&secretary)?.device.store().finding(*finding)?.ok_or("is here")?;
-            let twin = titles.iter().find(|(title, category, _)| *title == row.title && *category == row.category);
+            let row = street
+                .phone(&secretary)?
+                .device
+                .store()
+                .finding(*finding)?
+                .ok_or("is here")?;
+            let twin = titles
+                .iter()
+                .find(|(title, category, _)| *title == row.title && *category == row.category);
             match twin {
                 Some((_, _, into)) => {
                     street.on_finding(&secretary, *finding, Body::Merge { into: *into })?;
@@ -255,20 +330,31 @@ async fn whistle(street: &mut Street, teller: &Teller, communities: &mut [Commun
                 carried.extend(community.findings.first());
             }
             let post = if nth % 2 == 0 { "urban" } else { "cleaner" };
-            let party = Party::Post { grid: format!("{}001", community.code), post: post.to_owned() };
+            let party = Party::Post {
+                grid: format!("{}001", community.code),
+                post: post.to_owned(),
+            };
             let order = Order {
                 level: Level::Community,
                 platform: 5,
                 area: community.code.clone(),
                 findings: carried,
-                targets: vec![Target { party, lead: true, mandatory: true }],
+                targets: vec![Target {
+                    party,
+                    lead: true,
+                    mandatory: true,
+                }],
                 sign_by_ms: Some(due_ms - 120 * MINUTE_MS),
                 report_by_ms: Some(due_ms - 60 * MINUTE_MS),
                 due_ms,
                 parent: None,
             };
             let title = format!("第{}号哨令:请到场处理", nth + 1);
-            let draft = Draft::new(RecordKind::Whistle, facts(&[(fact::TITLE, &title)]), Body::Issue(order));
+            let draft = Draft::new(
+                RecordKind::Whistle,
+                facts(&[(fact::TITLE, &title)]),
+                Body::Issue(order),
+            );
             let whistle = street.act(&secretary, draft)?;
             let fate = match (nth, community.code.as_str()) {
                 (0, "530102001006") => Fate::SolvedLateToBeHeard,
@@ -294,7 +380,11 @@ async fn whistle(street: &mut Street, teller: &Teller, communities: &mut [Commun
 }
 
 /// Targets hear of it, go back into the lanes, and answer without signal.
-async fn answer(street: &mut Street, teller: &Teller, communities: &[Community]) -> Result<(), DayError> {
+async fn answer(
+    street: &mut Street,
+    teller: &Teller,
+    communities: &[Community],
+) -> Result<(), DayError> {
     for community in communities {
         street.sync(&community.urban).await?;
         street.sync(&community.cleaner).await?;
@@ -305,7 +395,11 @@ async fn answer(street: &mut Street, teller: &Teller, communities: &[Community])
     for community in communities {
         for (nth, (whistle, fate)) in community.whistles.iter().enumerate() {
             bar.inc(1);
-            let person = if nth % 2 == 0 { &community.urban } else { &community.cleaner };
+            let person = if nth % 2 == 0 {
+                &community.urban
+            } else {
+                &community.cleaner
+            };
             if *fate == Fate::NobodyCame {
                 continue;
             }
@@ -332,7 +426,11 @@ async fn answer(street: &mut Street, teller: &Teller, communities: &[Community])
 /// Two failed verifications, and what the community cannot solve.
 async fn rework(street: &mut Street, community: &Community) -> Result<(), DayError> {
     for (nth, (whistle, fate)) in community.whistles.iter().enumerate() {
-        let person = if nth % 2 == 0 { &community.urban } else { &community.cleaner };
+        let person = if nth % 2 == 0 {
+            &community.urban
+        } else {
+            &community.cleaner
+        };
         let Some(party) = party_of(street, person, *whistle)? else {
             continue;
         };
@@ -342,12 +440,23 @@ async fn rework(street: &mut Street, community: &Community) -> Result<(), DayErr
                     if round > 0 {
                         street.sync(person).await?;
                         let text = "再次处理。".to_owned();
-                        street.on_whistle(person, *whistle, Body::Feedback { party: party.clone(), text })?;
+                        street.on_whistle(
+                            person,
+                            *whistle,
+                            Body::Feedback {
+                                party: party.clone(),
+                                text,
+                            },
+                        )?;
                         street.sync(person).await?;
                     }
                     street.sync(&community.head).await?;
                     let text = "问题仍在。".to_owned();
-                    let body = Body::Verify { party: party.clone(), passed: false, text };
+                    let body = Body::Verify {
+                        party: party.clone(),
+                        passed: false,
+                        text,
+                    };
                     street.on_whistle(&community.head, *whistle, body)?;
                     street.sync(&community.head).await?;
                 }
@@ -355,7 +464,11 @@ async fn rework(street: &mut Street, community: &Community) -> Result<(), DayErr
             Fate::NotSolvableHere => {
                 street.sync(&community.secretary).await?;
                 let reason = "需要执法权,社区就地解决不了。".to_owned();
-                street.on_whistle(&community.secretary, *whistle, Body::AskEscalation { reason })?;
+                street.on_whistle(
+                    &community.secretary,
+                    *whistle,
+                    Body::AskEscalation { reason },
+                )?;
                 street.sync(&community.secretary).await?;
             }
             _ => {}
@@ -370,7 +483,11 @@ async fn kill(street: &mut Street, teller: &Teller) -> Result<(), DayError> {
     Ok(())
 }
 
-async fn deadlines(street: &mut Street, teller: &Teller, communities: &[Community]) -> Result<(), DayError> {
+async fn deadlines(
+    street: &mut Street,
+    teller: &Teller,
+    communities: &[Community],
+) -> Result<(), DayError> {
     let before = street.escalated;
     let due_ms = MORNING_MS + 330 * MINUTE_MS;
     let minutes = (due_ms - street.now_ms).div_euclid(MINUTE_MS) + 1;
@@ -391,10 +508,18 @@ async fn deadlines(street: &mut Street, teller: &Teller, communities: &[Communit
 /// The dispatcher whistles departments; they come, somebody else verifies.
 async fn departments(street: &mut Street, teller: &Teller) -> Result<(), DayError> {
     street.sync(DISPATCHER).await?;
-    let open = WhistleFilter { open: true, limit: 1_000, ..WhistleFilter::default() };
+    let open = WhistleFilter {
+        open: true,
+        limit: 1_000,
+        ..WhistleFilter::default()
+    };
     let list = street.phone(DISPATCHER)?.device.store().whistles(&open)?;
     let level = Level::Street.code();
-    let mut whistles: Vec<RecordId> = list.iter().filter(|row| row.level == level).map(|row| row.record).collect();
+    let mut whistles: Vec<RecordId> = list
+        .iter()
+        .filter(|row| row.level == level)
+        .map(|row| row.record)
+        .collect();
     // The one that belongs to the officer in the basement is left to wait: the
     // dispatcher sees "last heard" and knows better than to send anybody.
     let patient = list
@@ -407,7 +532,10 @@ async fn departments(street: &mut Street, teller: &Teller) -> Result<(), DayErro
     let bar = teller.bar(whistles.len(), "部门报到 departments");
     let mut summoned = Vec::new();
     for (nth, whistle) in whistles.iter().enumerate() {
-        let parent = street.whistle(DISPATCHER, *whistle)?.order.and_then(|order| order.parent);
+        let parent = street
+            .whistle(DISPATCHER, *whistle)?
+            .order
+            .and_then(|order| order.parent);
         let belongs_to_basement = match parent {
             Some(parent) => {
                 let below = street.whistle(DISPATCHER, parent)?;
@@ -422,8 +550,18 @@ async fn departments(street: &mut Street, teller: &Teller) -> Result<(), DayErro
         }
         let id = DEPARTMENTS[nth % DEPARTMENTS.len()];
         let party = Party::Organisation(id.to_owned());
-        let target = Target { party, lead: true, mandatory: true };
-        street.on_whistle(DISPATCHER, *whistle, Body::Summon { targets: vec![target] })?;
+        let target = Target {
+            party,
+            lead: true,
+            mandatory: true,
+        };
+        street.on_whistle(
+            DISPATCHER,
+            *whistle,
+            Body::Summon {
+                targets: vec![target],
+            },
+        )?;
         summoned.push((*whistle, id));
     }
     let _ = waiting_for;
@@ -439,21 +577,39 @@ async fn departments(street: &mut Street, teller: &Teller) -> Result<(), DayErro
     street.sync(SUPERVISOR).await?;
     for (whistle, id) in &summoned {
         let text = "现场核实,问题已解决。".to_owned();
-        let body = Body::Verify { party: format!("org:{id}"), passed: true, text };
+        let body = Body::Verify {
+            party: format!("org:{id}"),
+            passed: true,
+            text,
+        };
         street.on_whistle(SUPERVISOR, *whistle, body)?;
     }
     street.sync(SUPERVISOR).await?;
     street.sync(DISPATCHER).await?;
     for (whistle, id) in &summoned {
-        street.on_whistle(DISPATCHER, *whistle, Body::Conclude { text: "办结。".to_owned() })?;
-        let body = Body::Evaluate { party: format!("org:{id}"), score: 5, text: "到场快。".to_owned() };
+        street.on_whistle(
+            DISPATCHER,
+            *whistle,
+            Body::Conclude {
+                text: "办结。".to_owned(),
+            },
+        )?;
+        let body = Body::Evaluate {
+            party: format!("org:{id}"),
+            score: 5,
+            text: "到场快。".to_owned(),
+        };
         street.on_whistle(DISPATCHER, *whistle, body)?;
     }
     street.sync(DISPATCHER).await?;
     for (whistle, id) in &summoned {
         let liaison = format!("L-{id}");
         street.sync(&liaison).await?;
-        let body = Body::Evaluate { party: BLOWER.to_owned(), score: 4, text: "哨令清楚。".to_owned() };
+        let body = Body::Evaluate {
+            party: BLOWER.to_owned(),
+            score: 4,
+            text: "哨令清楚。".to_owned(),
+        };
         street.on_whistle(&liaison, *whistle, body)?;
         street.sync(&liaison).await?;
     }
@@ -463,24 +619,41 @@ async fn departments(street: &mut Street, teller: &Teller) -> Result<(), DayErro
 }
 
 /// The officer climbs out of the basement.
-async fn late_but_valid(street: &mut Street, teller: &Teller, communities: &[Community]) -> Result<(), DayError> {
+async fn late_but_valid(
+    street: &mut Street,
+    teller: &Teller,
+    communities: &[Community],
+) -> Result<(), DayError> {
     for community in communities {
-        let late = community.whistles.iter().find(|(_, fate)| *fate == Fate::SolvedLateToBeHeard);
+        let late = community
+            .whistles
+            .iter()
+            .find(|(_, fate)| *fate == Fate::SolvedLateToBeHeard);
         let Some((whistle, _)) = late else {
             continue;
         };
         street.sync(&community.urban).await?;
         street.sync(DISPATCHER).await?;
         let state = street.whistle(DISPATCHER, *whistle)?;
-        let why = state.escalations.first().and_then(|escalation| escalation.stood_down.clone());
+        let why = state
+            .escalations
+            .first()
+            .and_then(|escalation| escalation.stood_down.clone());
         let why = why.ok_or("the escalation was not stood down")?;
-        teller.say(street, &format!("迟到的证据:{why} Late but valid: the escalation is stood down."));
+        teller.say(
+            street,
+            &format!("迟到的证据:{why} Late but valid: the escalation is stood down."),
+        );
     }
     Ok(())
 }
 
 /// Heads of grids verify, secretaries conclude and evaluate.
-async fn conclude(street: &mut Street, teller: &Teller, communities: &[Community]) -> Result<(), DayError> {
+async fn conclude(
+    street: &mut Street,
+    teller: &Teller,
+    communities: &[Community],
+) -> Result<(), DayError> {
     street.pass(30).await?;
     let bar = teller.bar(communities.len(), "核实结项评价 concluding");
     let mut concluded = 0;
@@ -492,7 +665,11 @@ async fn conclude(street: &mut Street, teller: &Teller, communities: &[Community
                 continue;
             }
             for party in state.targets.keys() {
-                let body = Body::Verify { party: party.clone(), passed: true, text: "已到现场看过。".to_owned() };
+                let body = Body::Verify {
+                    party: party.clone(),
+                    passed: true,
+                    text: "已到现场看过。".to_owned(),
+                };
                 street.on_whistle(&community.head, *whistle, body)?;
             }
         }
@@ -503,9 +680,19 @@ async fn conclude(street: &mut Street, teller: &Teller, communities: &[Community
             if state.stage() != WhistleStage::Verified {
                 continue;
             }
-            street.on_whistle(&community.secretary, *whistle, Body::Conclude { text: "已解决。".to_owned() })?;
+            street.on_whistle(
+                &community.secretary,
+                *whistle,
+                Body::Conclude {
+                    text: "已解决。".to_owned(),
+                },
+            )?;
             for party in state.targets.keys() {
-                let body = Body::Evaluate { party: party.clone(), score: 5, text: String::new() };
+                let body = Body::Evaluate {
+                    party: party.clone(),
+                    score: 5,
+                    text: String::new(),
+                };
                 street.on_whistle(&community.secretary, *whistle, body)?;
             }
             concluded += 1;
@@ -514,11 +701,18 @@ async fn conclude(street: &mut Street, teller: &Teller, communities: &[Community
         bar.inc(1);
     }
     bar.finish_and_clear();
-    teller.say(street, &format!("社区结项 {concluded} 道哨令。 {concluded} community whistles concluded."));
+    teller.say(
+        street,
+        &format!("社区结项 {concluded} 道哨令。 {concluded} community whistles concluded."),
+    );
     Ok(())
 }
 
-async fn sync_everybody(street: &mut Street, teller: &Teller, what: &'static str) -> Result<(), DayError> {
+async fn sync_everybody(
+    street: &mut Street,
+    teller: &Teller,
+    what: &'static str,
+) -> Result<(), DayError> {
     street.pass(30).await?;
     let people: Vec<String> = street.phones.keys().cloned().collect();
     let bar = teller.bar(people.len(), what);
@@ -531,13 +725,39 @@ async fn sync_everybody(street: &mut Street, teller: &Teller, what: &'static str
     Ok(())
 }
 
-fn arrive_and_feed_back(street: &mut Street, person: &str, whistle: RecordId, text: &str) -> Result<(), DayError> {
+fn arrive_and_feed_back(
+    street: &mut Street,
+    person: &str,
+    whistle: RecordId,
+    text: &str,
+) -> Result<(), DayError> {
     let Some(party) = party_of(street, person, whistle)? else {
         return Err(format!("{person} is not summoned by {whistle}").into());
     };
-    street.on_whistle(person, whistle, Body::Sign { party: party.clone() })?;
-    street.on_whistle(person, whistle, Body::Arrive { party: party.clone(), heads: 2, position: None })?;
-    street.on_whistle(person, whistle, Body::Feedback { party, text: text.to_owned() })
+    street.on_whistle(
+        person,
+        whistle,
+        Body::Sign {
+            party: party.clone(),
+        },
+    )?;
+    street.on_whistle(
+        person,
+        whistle,
+        Body::Arrive {
+            party: party.clone(),
+            heads: 2,
+            position: None,
+        },
+    )?;
+    street.on_whistle(
+        person,
+        whistle,
+        Body::Feedback {
+            party,
+            text: text.to_owned(),
+        },
+    )
 }
 
 /// The target of a whistle for which somebody acts.
@@ -547,7 +767,9 @@ fn party_of(street: &Street, person: &str, whistle: RecordId) -> Result<Option<S
     let state = street.whistle(person, whistle)?;
     let id = shaodao_core::domain::ids::PersonId::from(person);
     let mut targets = state.targets.values();
-    Ok(targets.find(|target| directory.acts_for(&id, &target.target.party)).map(|target| target.target.party.key()))
+    Ok(targets
+        .find(|target| directory.acts_for(&id, &target.target.party))
+        .map(|target| target.target.party.key()))
 }
 
 fn facts(pairs: &[(&str, &str)]) -> Facts {

@@ -113,7 +113,9 @@ impl Street {
     /// # Errors
     /// They have none.
     pub fn phone(&self, person: &str) -> Result<&Phone, DayError> {
-        self.phones.get(person).ok_or_else(|| format!("{person} has no phone").into())
+        self.phones
+            .get(person)
+            .ok_or_else(|| format!("{person} has no phone").into())
     }
 
     /// Somebody does something; no network is asked.
@@ -138,15 +140,26 @@ impl Street {
     ///
     /// # Errors
     /// It is not possible.
-    pub fn on_finding(&mut self, person: &str, finding: RecordId, body: Body) -> Result<(), DayError> {
-        self.act(person, Draft::on(RecordKind::Finding, finding, body)).map(drop)
+    pub fn on_finding(
+        &mut self,
+        person: &str,
+        finding: RecordId,
+        body: Body,
+    ) -> Result<(), DayError> {
+        self.act(person, Draft::on(RecordKind::Finding, finding, body))
+            .map(drop)
     }
 
     /// Somebody corrects facts of a finding.
     ///
     /// # Errors
     /// It is not possible.
-    pub fn correct(&mut self, person: &str, finding: RecordId, facts: Facts) -> Result<(), DayError> {
+    pub fn correct(
+        &mut self,
+        person: &str,
+        finding: RecordId,
+        facts: Facts,
+    ) -> Result<(), DayError> {
         let draft = Draft::on(RecordKind::Finding, finding, Body::Correct).with_facts(facts);
         self.act(person, draft).map(drop)
     }
@@ -155,8 +168,14 @@ impl Street {
     ///
     /// # Errors
     /// It is not possible.
-    pub fn on_whistle(&mut self, person: &str, whistle: RecordId, body: Body) -> Result<(), DayError> {
-        self.act(person, Draft::on(RecordKind::Whistle, whistle, body)).map(drop)
+    pub fn on_whistle(
+        &mut self,
+        person: &str,
+        whistle: RecordId,
+        body: Body,
+    ) -> Result<(), DayError> {
+        self.act(person, Draft::on(RecordKind::Whistle, whistle, body))
+            .map(drop)
     }
 
     /// A whistle as somebody sees it.

@@ -77,7 +77,11 @@ impl Summary {
             let rows = statement.query_map([], |row| row.get(0).map(EnvelopeHash))?;
             rows.collect::<Result<_, _>>()?
         };
-        let lost = street.acknowledged.iter().filter(|hash| !stored.contains(hash)).count();
+        let lost = street
+            .acknowledged
+            .iter()
+            .filter(|hash| !stored.contains(hash))
+            .count();
         let (mut compared, mut different, mut left) = (0, 0, 0);
         let mut phones = Vec::new();
         for (person, phone) in &street.phones {
@@ -97,9 +101,12 @@ impl Summary {
             });
         }
         let mut actions: BTreeMap<String, i64> =
-            ["accepted", "late", "quarantined", "waiting", "refused"].map(|word| (word.to_owned(), 0)).into();
+            ["accepted", "late", "quarantined", "waiting", "refused"]
+                .map(|word| (word.to_owned(), 0))
+                .into();
         {
-            let mut statement = db.prepare("SELECT standing, COUNT(*) FROM envelope GROUP BY standing")?;
+            let mut statement =
+                db.prepare("SELECT standing, COUNT(*) FROM envelope GROUP BY standing")?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
                 let standing = shaodao_core::sync::wire::Standing::from_code(row.get(0)?);
@@ -108,13 +115,22 @@ impl Summary {
             }
         }
         // Refused envelopes are counted, not stored: the phones know of them.
-        let refused: usize = street.phones.values().filter_map(|phone| phone.troubles.get("refused")).sum();
+        let refused: usize = street
+            .phones
+            .values()
+            .filter_map(|phone| phone.troubles.get("refused"))
+            .sum();
         actions.insert("refused".to_owned(), refused as i64);
         let supervisor = street.phone("S-03")?.device.store();
         let mut findings_by_stage = BTreeMap::new();
-        let all = shaodao_core::store::read::FindingFilter { limit: 10_000, ..Default::default() };
+        let all = shaodao_core::store::read::FindingFilter {
+            limit: 10_000,
+            ..Default::default()
+        };
         for finding in supervisor.findings(&all)? {
-            *findings_by_stage.entry(finding.stage.word().to_owned()).or_default() += 1;
+            *findings_by_stage
+                .entry(finding.stage.word().to_owned())
+                .or_default() += 1;
         }
         Ok(Self {
             findings: count("SELECT COUNT(*) FROM finding")?,
@@ -148,22 +164,54 @@ impl Summary {
         let requests = sum(|phone| phone.requests.into());
         let up = sum(|phone| phone.bytes_up);
         let down = sum(|phone| phone.bytes_down);
-        let stages: Vec<String> = self.findings_by_stage.iter().map(|(stage, count)| format!("{stage} {count}")).collect();
-        let actions: Vec<String> = self.actions.iter().map(|(verdict, count)| format!("{verdict} {count}")).collect();
-        let most = self.phones.iter().max_by_key(|phone| phone.bytes_up + phone.bytes_down);
+        let stages: Vec<String> = self
+            .findings_by_stage
+            .iter()
+            .map(|(stage, count)| format!("{stage} {count}"))
+            .collect();
+        let actions: Vec<String> = self
+            .actions
+            .iter()
+            .map(|(verdict, count)| format!("{verdict} {count}"))
+            .collect();
+        let most = self
+            .phones
+            .iter()
+            .max_by_key(|phone| phone.bytes_up + phone.bytes_down);
         let most = most.map_or_else(String::new, |phone| {
-            format!("{}: {} requests, {} up, {} down", phone.person, phone.requests, phone.bytes_up, phone.bytes_down)
+            format!(
+                "{}: {} requests, {} up, {} down",
+                phone.person, phone.requests, phone.bytes_up, phone.bytes_down
+            )
         });
         [
-            format!("问题 findings            {} ({})", self.findings, stages.join(", ")),
+            format!(
+                "问题 findings            {} ({})",
+                self.findings,
+                stages.join(", ")
+            ),
             format!("社区哨令 community       {}", self.community_whistles),
             format!("街道哨令 street          {}", self.street_whistles),
-            format!("升级 escalations         {}, 解除 stood down {}", self.escalations, self.stood_down),
+            format!(
+                "升级 escalations         {}, 解除 stood down {}",
+                self.escalations, self.stood_down
+            ),
             format!("分歧保留 conflicts kept  {}", self.conflicts_kept),
             format!("操作 actions             {}", actions.join(", ")),
-            format!("已保存 acknowledged      {}, 丢失 lost {}", self.acknowledged, self.lost),
-            format!("文档头 heads             {} compared, {} different; outboxes {}", self.heads_compared, self.heads_different, self.left_in_outboxes),
-            format!("每部手机 per phone       {} requests, {} B up, {} B down on average; most: {most}", requests / phones, up / phones, down / phones),
+            format!(
+                "已保存 acknowledged      {}, 丢失 lost {}",
+                self.acknowledged, self.lost
+            ),
+            format!(
+                "文档头 heads             {} compared, {} different; outboxes {}",
+                self.heads_compared, self.heads_different, self.left_in_outboxes
+            ),
+            format!(
+                "每部手机 per phone       {} requests, {} B up, {} B down on average; most: {most}",
+                requests / phones,
+                up / phones,
+                down / phones
+            ),
             format!("用时 wall time           {:.1} s", self.wall_s),
             self.platform_5.clone(),
         ]

@@ -88,7 +88,8 @@ impl World {
     /// A new street. The folder is emptied first.
     pub fn new(name: &str, seed: u64) -> Self {
         println!("world {name}: seed {seed}");
-        let folder = std::env::temp_dir().join(format!("shaodao-{}-{name}-{seed}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("shaodao-{}-{name}-{seed}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).expect("a folder for the world");
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -150,7 +151,9 @@ impl World {
             server.clock.set(self.now_ms);
             let writer = server.app.writer.clone();
             let fired = writer.submit(|engine| engine.fire_timers());
-            self.runtime.block_on(fired).expect("deadlines are looked at");
+            self.runtime
+                .block_on(fired)
+                .expect("deadlines are looked at");
         }
     }
 
@@ -168,24 +171,37 @@ impl World {
         };
         let id = PersonId::from(person);
         let writer = self.app().writer.clone();
-        let ticket = self.runtime.block_on(writer.submit(move |engine| engine.open_ticket(&id)));
-        let request = phone.device.enrol_request(&ticket.expect("a ticket")).expect("not enrolled");
+        let ticket = self
+            .runtime
+            .block_on(writer.submit(move |engine| engine.open_ticket(&id)));
+        let request = phone
+            .device
+            .enrol_request(&ticket.expect("a ticket"))
+            .expect("not enrolled");
         let (status, reply) = self.post("/v1/enrol", None, wire::to_bytes(&request));
         assert_eq!(status, 200, "{}", String::from_utf8_lossy(&reply));
         let reply: EnrolReply = wire::from_bytes(&reply).expect("an enrolment");
         let now = phone.now(self.now_ms);
-        phone.device.accept_enrolment("http://world", now, &reply).expect("enrolled");
+        phone
+            .device
+            .accept_enrolment("http://world", now, &reply)
+            .expect("enrolled");
         self.phones.insert(person.to_owned(), phone);
     }
 
     /// Somebody's phone.
     pub fn of(&mut self, person: &str) -> &mut Phone {
-        self.phones.get_mut(person).unwrap_or_else(|| panic!("{person} has no phone"))
+        self.phones
+            .get_mut(person)
+            .unwrap_or_else(|| panic!("{person} has no phone"))
     }
 
     /// Somebody's phone is switched off and on again.
     pub fn restart(&mut self, person: &str) {
-        let phone = self.phones.get_mut(person).unwrap_or_else(|| panic!("{person} has no phone"));
+        let phone = self
+            .phones
+            .get_mut(person)
+            .unwrap_or_else(|| panic!("{person} has no phone"));
         phone.restart(self.now_ms, &mut self.rng);
     }
 
@@ -197,7 +213,10 @@ impl World {
     /// Somebody does something, wherever they are.
     pub fn try_act(&mut self, person: &str, draft: Draft) -> Result<Captured, DeviceError> {
         self.settled = false;
-        let phone = self.phones.get_mut(person).unwrap_or_else(|| panic!("{person} has no phone"));
+        let phone = self
+            .phones
+            .get_mut(person)
+            .unwrap_or_else(|| panic!("{person} has no phone"));
         let now = phone.now(self.now_ms);
         phone.device.capture(now, &mut self.rng, draft)
     }
@@ -212,7 +231,14 @@ impl World {
 
     /// Somebody reports a finding in a grid.
     pub fn report(&mut self, person: &str, grid: &str, category: &str, title: &str) -> RecordId {
-        self.act(person, Draft::new(RecordKind::Finding, finding_facts(grid, category, title), Act::Report))
+        self.act(
+            person,
+            Draft::new(
+                RecordKind::Finding,
+                finding_facts(grid, category, title),
+                Act::Report,
+            ),
+        )
     }
 
     /// Somebody acts on a whistle.
@@ -238,7 +264,10 @@ impl World {
         let order = order(area, vec![finding], targets, self.now_ms + hours * HOUR_MS);
         let title = Value::Text("请速到场处理".to_owned());
         let facts = [(fact::TITLE.to_owned(), title)].into();
-        self.act(person, Draft::new(RecordKind::Whistle, facts, Act::Issue(order)))
+        self.act(
+            person,
+            Draft::new(RecordKind::Whistle, facts, Act::Issue(order)),
+        )
     }
 
     /// A record as somebody sees it.
@@ -278,7 +307,10 @@ impl World {
                 None => return false,
             }
         }
-        panic!("{person}: still not done after {PATIENCE} exchanges (seed {})", self.seed);
+        panic!(
+            "{person}: still not done after {PATIENCE} exchanges (seed {})",
+            self.seed
+        );
     }
 
     /// Everybody who has a signal syncs, in random order.
@@ -341,11 +373,18 @@ impl World {
             request = request.header("authorization", format!("Bearer {token}"));
         }
         let request = request.body(Body::from(body)).expect("a request");
-        let router = self.server.as_ref().expect("the server is up").router.clone();
+        let router = self
+            .server
+            .as_ref()
+            .expect("the server is up")
+            .router
+            .clone();
         self.runtime.block_on(async move {
             let response = router.oneshot(request).await.expect("infallible");
             let status = response.status().as_u16();
-            let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.expect("a body");
+            let body = axum::body::to_bytes(response.into_body(), usize::MAX)
+                .await
+                .expect("a body");
             (status, body.to_vec())
         })
     }
@@ -382,11 +421,18 @@ impl World {
                 // A record of which nothing was accepted has no heads there.
                 let theirs = server.get(&record);
                 let only_here = theirs.is_none_or(Vec::is_empty);
-                assert!(only_here || theirs == Some(&heads), "{person}: {record} differs (seed {seed})");
+                assert!(
+                    only_here || theirs == Some(&heads),
+                    "{person}: {record} differs (seed {seed})"
+                );
             }
             let before = rows(&phone.device);
             phone.device.rebuild().expect("rebuilds");
-            assert_eq!(before, rows(&phone.device), "{person}: rebuild differs (seed {seed})");
+            assert_eq!(
+                before,
+                rows(&phone.device),
+                "{person}: rebuild differs (seed {seed})"
+            );
         }
     }
 
@@ -394,7 +440,8 @@ impl World {
     pub fn server_heads(&self) -> BTreeMap<RecordId, Vec<u8>> {
         let heads = self.app().read(|db| {
             let mut statement = db.prepare("SELECT record, heads FROM record")?;
-            let rows = statement.query_map([], |row| Ok((row.get(0).map(RecordId)?, row.get(1)?)))?;
+            let rows =
+                statement.query_map([], |row| Ok((row.get(0).map(RecordId)?, row.get(1)?)))?;
             Ok(rows.collect::<Result<_, _>>()?)
         });
         heads.expect("the server's heads")
@@ -402,7 +449,9 @@ impl World {
 
     /// One number that the server's database says.
     pub fn server_count(&self, sql: &str) -> i64 {
-        let count = self.app().read(|db| Ok(db.query_row(sql, [], |row| row.get(0))?));
+        let count = self
+            .app()
+            .read(|db| Ok(db.query_row(sql, [], |row| row.get(0))?));
         count.expect("a count")
     }
 }
@@ -412,7 +461,11 @@ impl Drop for World {
         self.stop_server();
         let _ = std::fs::remove_dir_all(&self.folder);
         if !std::thread::panicking() {
-            assert!(self.settled, "a world was left unsettled (seed {})", self.seed);
+            assert!(
+                self.settled,
+                "a world was left unsettled (seed {})",
+                self.seed
+            );
         }
     }
 }
@@ -452,7 +505,10 @@ pub fn rows(device: &Device) -> String {
     whistles.sort_by_key(|whistle| whistle.record);
     let progress = store.progress().expect("progress");
     let heads = store.heads().expect("heads");
-    format!("{findings:#?}\n{whistles:#?}\n{heads:?}\n{} {:?}", progress.count, progress.digest)
+    format!(
+        "{findings:#?}\n{whistles:#?}\n{heads:?}\n{} {:?}",
+        progress.count, progress.digest
+    )
 }
 
 /// Facts of a report.
@@ -474,7 +530,11 @@ pub fn order(area: &str, findings: Vec<RecordId>, targets: &[&str], due_ms: i64)
         lead: at == 0,
         mandatory: true,
     };
-    let level = if area.len() == 9 { Level::Street } else { Level::Community };
+    let level = if area.len() == 9 {
+        Level::Street
+    } else {
+        Level::Community
+    };
     Order {
         level,
         platform: if level == Level::Street { 1 } else { 5 },

@@ -35,7 +35,10 @@ fn two_people_correct_one_finding() {
         world.of(person).offline = true;
     }
     // Different facts: both stand. The same fact: one wins, the other is kept.
-    let on = |draft: Draft| Draft { record: Some(finding), ..draft };
+    let on = |draft: Draft| Draft {
+        record: Some(finding),
+        ..draft
+    };
     world.act(HEAD, on(correct(fact::ADDRESS, "北门街12号")));
     world.act(SECRETARY, on(correct(fact::DESCRIPTION, "三袋生活垃圾")));
     world.act(HEAD, on(correct(fact::TITLE, "12号门口有垃圾")));
@@ -71,13 +74,38 @@ fn rework_wins_over_a_conclusion_made_at_the_same_time() {
         world.sync(SECRETARY);
         world.sync(URBAN);
         let party = || URBAN_POST.to_owned();
-        world.on_whistle(URBAN, whistle, Body::Arrive { party: party(), heads: 1, position: None });
-        world.on_whistle(URBAN, whistle, Body::Feedback { party: party(), text: "好了".into() });
+        world.on_whistle(
+            URBAN,
+            whistle,
+            Body::Arrive {
+                party: party(),
+                heads: 1,
+                position: None,
+            },
+        );
+        world.on_whistle(
+            URBAN,
+            whistle,
+            Body::Feedback {
+                party: party(),
+                text: "好了".into(),
+            },
+        );
         world.settle();
         // Both judge what they see, neither hears the other.
-        let verify = |passed| Body::Verify { party: party(), passed, text: String::new() };
+        let verify = |passed| Body::Verify {
+            party: party(),
+            passed,
+            text: String::new(),
+        };
         world.on_whistle(SECRETARY, whistle, verify(true));
-        world.on_whistle(SECRETARY, whistle, Body::Conclude { text: "办结".into() });
+        world.on_whistle(
+            SECRETARY,
+            whistle,
+            Body::Conclude {
+                text: "办结".into(),
+            },
+        );
         world.pass(1_000);
         world.on_whistle(INSPECTOR, whistle, verify(false));
         world.sync(first);
@@ -85,7 +113,12 @@ fn rework_wins_over_a_conclusion_made_at_the_same_time() {
         let state = world.seen_whistle(URBAN, whistle);
         assert_eq!(state.targets[URBAN_POST].stage(), TargetStage::Rework);
         assert_eq!(state.stage(), WhistleStage::InProgress);
-        assert!(state.traces.iter().any(|trace| trace.reason == Reason::Overtaken));
+        assert!(
+            state
+                .traces
+                .iter()
+                .any(|trace| trace.reason == Reason::Overtaken)
+        );
     }
 }
 
@@ -100,17 +133,32 @@ fn what_came_too_late_is_kept_as_a_trace_and_its_author_is_told() {
     world.sync(HEAD);
     world.sync(SECRETARY);
     world.of(HEAD).offline = true;
-    world.on_finding(SECRETARY, finding, Body::Decline { reason: "不属实".into() });
+    world.on_finding(
+        SECRETARY,
+        finding,
+        Body::Decline {
+            reason: "不属实".into(),
+        },
+    );
     world.sync(SECRETARY);
     world.pass(HOUR_MS);
-    world.on_finding(HEAD, finding, Body::SelfResolve { text: "已清理".into() });
+    world.on_finding(
+        HEAD,
+        finding,
+        Body::SelfResolve {
+            text: "已清理".into(),
+        },
+    );
     world.settle();
     let troubles = world.of(HEAD).device.store().troubles().expect("troubles");
     assert_eq!(troubles.len(), 1);
     assert_eq!(troubles[0].standing, Standing::Late);
     assert_eq!(troubles[0].reason, Some(Reason::Closed));
     let state = world.finding(SECRETARY, finding);
-    assert_eq!((state.stage, state.traces.len()), (FindingStage::Declined, 1));
+    assert_eq!(
+        (state.stage, state.traces.len()),
+        (FindingStage::Declined, 1)
+    );
 }
 
 #[test]
@@ -128,7 +176,13 @@ fn a_poisoned_item_does_not_block_the_queue() {
     world.sync(SECRETARY);
     world.on_finding(SECRETARY, finding, Body::Accept);
     let accepted = world.show(SECRETARY, finding).history.newest()[0];
-    world.on_finding(SECRETARY, finding, Body::Note { text: "已安排".into() });
+    world.on_finding(
+        SECRETARY,
+        finding,
+        Body::Note {
+            text: "已安排".into(),
+        },
+    );
     world.report(SECRETARY, GRID, "E0102", "第二处");
     poison(&mut world, SECRETARY, &accepted);
     world.settle();
@@ -137,8 +191,18 @@ fn a_poisoned_item_does_not_block_the_queue() {
     assert_eq!(troubles.len(), 1, "{troubles:?}");
     assert_eq!(troubles[0].reason, Some(Reason::Cloned));
     let state = world.finding(HEAD, finding);
-    assert_eq!(state.stage, FindingStage::Reported, "the acceptance stayed outside");
-    let words: Vec<_> = world.show(HEAD, finding).history.entries().iter().map(|entry| entry.body.word().to_owned()).collect();
+    assert_eq!(
+        state.stage,
+        FindingStage::Reported,
+        "the acceptance stayed outside"
+    );
+    let words: Vec<_> = world
+        .show(HEAD, finding)
+        .history
+        .entries()
+        .iter()
+        .map(|entry| entry.body.word().to_owned())
+        .collect();
     assert_eq!(words, ["report", "note"], "the note behind it did not");
 }
 
@@ -160,7 +224,10 @@ fn poison(world: &mut World, person: &str, hash: &shaodao_core::domain::ids::Env
     db.execute(
         "INSERT INTO envelope (hash, record, device, dev_seq, standing, bytes, received_at_ms)
          SELECT zeroblob(32), record, ?1, ?2, 3, X'', 0 FROM envelope LIMIT 1",
-        rusqlite::params![sealed.envelope.device.0, sealed.envelope.dev_seq.cast_signed()],
+        rusqlite::params![
+            sealed.envelope.device.0,
+            sealed.envelope.dev_seq.cast_signed()
+        ],
     )
     .expect("inserts");
 }
@@ -177,14 +244,45 @@ fn nobody_verifies_their_own_work_or_acts_for_others() {
     world.settle();
     let party = || URBAN_POST.to_owned();
     let on = |body| Draft::on(RecordKind::Whistle, whistle, body);
-    let sign = world.try_act(HEAD, on(Body::Sign { party: party() })).expect_err("not a target");
+    let sign = world
+        .try_act(HEAD, on(Body::Sign { party: party() }))
+        .expect_err("not a target");
     assert!(sign.to_string().contains("not a target"), "{sign}");
-    world.on_whistle(URBAN, whistle, Body::Arrive { party: party(), heads: 1, position: None });
-    world.on_whistle(URBAN, whistle, Body::Feedback { party: party(), text: "好了".into() });
-    let verify = Body::Verify { party: party(), passed: true, text: String::new() };
+    world.on_whistle(
+        URBAN,
+        whistle,
+        Body::Arrive {
+            party: party(),
+            heads: 1,
+            position: None,
+        },
+    );
+    world.on_whistle(
+        URBAN,
+        whistle,
+        Body::Feedback {
+            party: party(),
+            text: "好了".into(),
+        },
+    );
+    let verify = Body::Verify {
+        party: party(),
+        passed: true,
+        text: String::new(),
+    };
     let own = world.try_act(URBAN, on(verify)).expect_err("own work");
     assert!(own.to_string().contains("their own work"), "{own}");
-    let conclude = world.try_act(SECRETARY, on(Body::Conclude { text: String::new() }));
-    assert!(conclude.expect_err("open").to_string().contains("neither done nor excused"));
+    let conclude = world.try_act(
+        SECRETARY,
+        on(Body::Conclude {
+            text: String::new(),
+        }),
+    );
+    assert!(
+        conclude
+            .expect_err("open")
+            .to_string()
+            .contains("neither done nor excused")
+    );
     world.settle();
 }

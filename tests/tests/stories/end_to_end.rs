@@ -1,11 +1,11 @@
 //! One finding from the patrol to the evaluation, and a week without signal.
 
+use rand::RngExt;
 use shaodao_core::domain::action::{BLOWER, Body, fact};
 use shaodao_core::domain::finding::FindingStage;
 use shaodao_core::domain::whistle::WhistleStage;
 use shaodao_tests::world::network::Weather;
 use shaodao_tests::world::{HOUR_MS, World};
-use rand::RngExt;
 
 const NORTH_GATE: &str = "530102001006";
 const GRID: &str = "530102001006001";
@@ -32,33 +32,104 @@ fn one_finding_end_to_end() {
     world.sync(SECRETARY);
     world.on_finding(SECRETARY, finding, Body::Accept);
     let whistle = world.whistle(SECRETARY, NORTH_GATE, finding, &[URBAN_POST], 4);
-    assert_eq!(world.finding(SECRETARY, finding).text(fact::NUMBER), "", "待编号");
+    assert_eq!(
+        world.finding(SECRETARY, finding).text(fact::NUMBER),
+        "",
+        "待编号"
+    );
     world.sync(SECRETARY);
-    assert_eq!(world.finding(SECRETARY, finding).text(fact::NUMBER), "E0403-20250611-0001");
+    assert_eq!(
+        world.finding(SECRETARY, finding).text(fact::NUMBER),
+        "E0403-20250611-0001"
+    );
 
     world.sync(URBAN);
     let party = || URBAN_POST.to_owned();
     world.on_whistle(URBAN, whistle, Body::Sign { party: party() });
     world.pass(HOUR_MS);
-    world.on_whistle(URBAN, whistle, Body::Arrive { party: party(), heads: 2, position: None });
-    world.on_whistle(URBAN, whistle, Body::Feedback { party: party(), text: "已关阀".into() });
+    world.on_whistle(
+        URBAN,
+        whistle,
+        Body::Arrive {
+            party: party(),
+            heads: 2,
+            position: None,
+        },
+    );
+    world.on_whistle(
+        URBAN,
+        whistle,
+        Body::Feedback {
+            party: party(),
+            text: "已关阀".into(),
+        },
+    );
     world.sync(URBAN);
     world.sync(INSPECTOR);
-    world.on_whistle(INSPECTOR, whistle, Body::Verify { party: party(), passed: true, text: String::new() });
+    world.on_whistle(
+        INSPECTOR,
+        whistle,
+        Body::Verify {
+            party: party(),
+            passed: true,
+            text: String::new(),
+        },
+    );
     world.sync(INSPECTOR);
     world.sync(SECRETARY);
-    world.on_whistle(SECRETARY, whistle, Body::Conclude { text: "已恢复供气".into() });
-    world.on_whistle(SECRETARY, whistle, Body::Evaluate { party: party(), score: 5, text: String::new() });
+    world.on_whistle(
+        SECRETARY,
+        whistle,
+        Body::Conclude {
+            text: "已恢复供气".into(),
+        },
+    );
+    world.on_whistle(
+        SECRETARY,
+        whistle,
+        Body::Evaluate {
+            party: party(),
+            score: 5,
+            text: String::new(),
+        },
+    );
     world.sync(SECRETARY);
     world.sync(URBAN);
-    world.on_whistle(URBAN, whistle, Body::Evaluate { party: BLOWER.into(), score: 4, text: String::new() });
+    world.on_whistle(
+        URBAN,
+        whistle,
+        Body::Evaluate {
+            party: BLOWER.into(),
+            score: 4,
+            text: String::new(),
+        },
+    );
     world.settle();
 
-    assert_eq!(world.seen_whistle(HEAD, whistle).stage(), WhistleStage::Evaluated);
-    let row = world.of(HEAD).device.store().finding(finding).expect("reads").expect("is here");
+    assert_eq!(
+        world.seen_whistle(HEAD, whistle).stage(),
+        WhistleStage::Evaluated
+    );
+    let row = world
+        .of(HEAD)
+        .device
+        .store()
+        .finding(finding)
+        .expect("reads")
+        .expect("is here");
     assert_eq!(row.stage, FindingStage::Closed);
     for person in world.people() {
-        assert_eq!(world.of(&person).device.store().counts().expect("counts").troubles, 0, "{person}");
+        assert_eq!(
+            world
+                .of(&person)
+                .device
+                .store()
+                .counts()
+                .expect("counts")
+                .troubles,
+            0,
+            "{person}"
+        );
     }
 }
 
@@ -75,9 +146,16 @@ fn an_offline_week_arrives_whole_through_bad_weather() {
         let mut findings = Vec::new();
         for day in 0..7 {
             for nth in 0..12 {
-                findings.push(world.report(HEAD, GRID, "E0102", &format!("第{day}天第{nth}处垃圾")));
+                findings.push(world.report(
+                    HEAD,
+                    GRID,
+                    "E0102",
+                    &format!("第{day}天第{nth}处垃圾"),
+                ));
             }
-            let note = Body::Note { text: format!("第{day}天小结") };
+            let note = Body::Note {
+                text: format!("第{day}天小结"),
+            };
             let at = world.rng.random_range(0..findings.len());
             world.on_finding(HEAD, findings[at], note);
             world.pass(24 * HOUR_MS);
@@ -90,9 +168,13 @@ fn an_offline_week_arrives_whole_through_bad_weather() {
         world.settle();
         let counts = world.of(SECRETARY).device.store().counts().expect("counts");
         assert_eq!(counts.findings, 84);
-        assert_eq!(world.server_count("SELECT COUNT(*) FROM envelope WHERE standing = 1"), 91);
         assert_eq!(
-            world.server_count("SELECT MAX(position) - COUNT(*) FROM feed"), 0,
+            world.server_count("SELECT COUNT(*) FROM envelope WHERE standing = 1"),
+            91
+        );
+        assert_eq!(
+            world.server_count("SELECT MAX(position) - COUNT(*) FROM feed"),
+            0,
             "feed positions have no gaps"
         );
     }

@@ -54,7 +54,11 @@ fn nobody_comes_and_the_street_takes_over_once() {
     let mut world = World::new("ladder", 1);
     let whistle = whistled(&mut world);
     world.pass(2 * HOUR_MS);
-    assert_eq!(world.server_count("SELECT COUNT(*) FROM escalation"), 0, "due is still in time");
+    assert_eq!(
+        world.server_count("SELECT COUNT(*) FROM escalation"),
+        0,
+        "due is still in time"
+    );
     world.pass(1);
     world.stop_server();
     world.start_server();
@@ -70,23 +74,65 @@ fn nobody_comes_and_the_street_takes_over_once() {
 
     let street = escalation.into;
     let emergency = Party::Organisation("D01".into());
-    let target = Target { party: emergency.clone(), lead: true, mandatory: true };
-    world.on_whistle(DISPATCHER, street, Body::Summon { targets: vec![target] });
+    let target = Target {
+        party: emergency.clone(),
+        lead: true,
+        mandatory: true,
+    };
+    world.on_whistle(
+        DISPATCHER,
+        street,
+        Body::Summon {
+            targets: vec![target],
+        },
+    );
     world.sync(DISPATCHER);
     world.sync(EMERGENCY);
     let key = || emergency.key();
     world.on_whistle(EMERGENCY, street, Body::Sign { party: key() });
-    world.on_whistle(EMERGENCY, street, Body::Arrive { party: key(), heads: 3, position: None });
-    world.on_whistle(EMERGENCY, street, Body::Feedback { party: key(), text: "已清运".into() });
+    world.on_whistle(
+        EMERGENCY,
+        street,
+        Body::Arrive {
+            party: key(),
+            heads: 3,
+            position: None,
+        },
+    );
+    world.on_whistle(
+        EMERGENCY,
+        street,
+        Body::Feedback {
+            party: key(),
+            text: "已清运".into(),
+        },
+    );
     world.sync(EMERGENCY);
     world.sync(SUPERVISOR);
-    world.on_whistle(SUPERVISOR, street, Body::Verify { party: key(), passed: true, text: String::new() });
+    world.on_whistle(
+        SUPERVISOR,
+        street,
+        Body::Verify {
+            party: key(),
+            passed: true,
+            text: String::new(),
+        },
+    );
     world.sync(SUPERVISOR);
     world.sync(DISPATCHER);
-    world.on_whistle(DISPATCHER, street, Body::Conclude { text: "办结".into() });
+    world.on_whistle(
+        DISPATCHER,
+        street,
+        Body::Conclude {
+            text: "办结".into(),
+        },
+    );
     world.settle();
     // The level below keeps reading.
-    assert_eq!(world.seen_whistle(SECRETARY, street).stage(), WhistleStage::Concluded);
+    assert_eq!(
+        world.seen_whistle(SECRETARY, street).stage(),
+        WhistleStage::Concluded
+    );
     assert_eq!(world.server_count("SELECT COUNT(*) FROM escalation"), 1);
 }
 
@@ -108,7 +154,10 @@ fn late_but_valid_stands_down_and_leaves_the_reason() {
     let why = state.escalations[0].stood_down.clone().expect("stood down");
     assert!(why.contains("2025-06-11 10:00"), "{why}");
     let street = state.escalations[0].into;
-    assert_eq!(world.seen_whistle(DISPATCHER, street).stage(), WhistleStage::StoodDown);
+    assert_eq!(
+        world.seen_whistle(DISPATCHER, street).stage(),
+        WhistleStage::StoodDown
+    );
 }
 
 #[test]
@@ -125,8 +174,18 @@ fn once_the_street_has_acted_a_stand_down_is_only_proposed() {
     world.sync(DISPATCHER);
     let street = RecordId::of_escalation(whistle, 2, 1);
     let party = Party::Organisation("D01".into());
-    let target = Target { party: party.clone(), lead: true, mandatory: true };
-    world.on_whistle(DISPATCHER, street, Body::Summon { targets: vec![target] });
+    let target = Target {
+        party: party.clone(),
+        lead: true,
+        mandatory: true,
+    };
+    world.on_whistle(
+        DISPATCHER,
+        street,
+        Body::Summon {
+            targets: vec![target],
+        },
+    );
     world.sync(DISPATCHER);
     world.sync(EMERGENCY);
     world.on_whistle(EMERGENCY, street, Body::Sign { party: party.key() });
@@ -139,7 +198,10 @@ fn once_the_street_has_acted_a_stand_down_is_only_proposed() {
     let text = state.escalations[0].proposed.clone().expect("proposed");
     world.on_whistle(DISPATCHER, street, Body::StandDown { text, round: 1 });
     world.settle();
-    assert_eq!(world.seen_whistle(EMERGENCY, street).stage(), WhistleStage::StoodDown);
+    assert_eq!(
+        world.seen_whistle(EMERGENCY, street).stage(),
+        WhistleStage::StoodDown
+    );
 }
 
 #[test]
@@ -168,14 +230,21 @@ fn two_failed_verifications_escalate_before_the_deadline() {
         world.on_whistle(URBAN, whistle, feedback());
         world.sync(URBAN);
         world.sync(SECRETARY);
-        let failed = Body::Verify { party: party(), passed: false, text: "还在".into() };
+        let failed = Body::Verify {
+            party: party(),
+            passed: false,
+            text: "还在".into(),
+        };
         world.on_whistle(SECRETARY, whistle, failed);
         world.sync(SECRETARY);
         world.sync(URBAN);
     }
     world.settle();
     let state = world.seen_whistle(DISPATCHER, whistle);
-    assert_eq!(state.escalations[0].cause, EscalationCause::TwoFailedVerifications);
+    assert_eq!(
+        state.escalations[0].cause,
+        EscalationCause::TwoFailedVerifications
+    );
 }
 
 #[test]
@@ -184,13 +253,29 @@ fn the_secretary_asks_and_the_server_escalates() {
     // street whistles for it.
     let mut world = World::new("asked", 1);
     let whistle = whistled(&mut world);
-    world.on_whistle(SECRETARY, whistle, Body::AskEscalation { reason: "需要执法权".into() });
+    world.on_whistle(
+        SECRETARY,
+        whistle,
+        Body::AskEscalation {
+            reason: "需要执法权".into(),
+        },
+    );
     world.settle();
     let street = RecordId::of_escalation(whistle, 2, 1);
-    assert_eq!(world.seen_whistle(SECRETARY, street).stage(), WhistleStage::Issued);
-    let again = Body::AskEscalation { reason: "再报一次".into() };
+    assert_eq!(
+        world.seen_whistle(SECRETARY, street).stage(),
+        WhistleStage::Issued
+    );
+    let again = Body::AskEscalation {
+        reason: "再报一次".into(),
+    };
     let draft = Draft::on(RecordKind::Whistle, whistle, again);
-    let refused = world.try_act(SECRETARY, draft).expect_err("escalated already");
-    assert!(refused.to_string().contains("escalated already"), "{refused}");
+    let refused = world
+        .try_act(SECRETARY, draft)
+        .expect_err("escalated already");
+    assert!(
+        refused.to_string().contains("escalated already"),
+        "{refused}"
+    );
     world.settle();
 }

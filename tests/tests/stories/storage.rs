@@ -30,15 +30,26 @@ fn a_full_disk_refuses_and_keeps_what_was_saved() {
         }
         assert!(saved < 10_000, "the disk never filled");
     };
-    assert!(matches!(refused, DeviceError::Store(StoreError::Full)), "{refused}");
+    assert!(
+        matches!(refused, DeviceError::Store(StoreError::Full)),
+        "{refused}"
+    );
     assert!(saved > 0);
     let counts = world.of(HEAD).device.store().counts().expect("counts");
     assert_eq!((counts.findings, counts.outbox), (saved, saved));
     // Somebody deletes a film: the phone goes on where it stopped.
-    world.of(HEAD).device.store().limit_pages(100_000).expect("a limit");
+    world
+        .of(HEAD)
+        .device
+        .store()
+        .limit_pages(100_000)
+        .expect("a limit");
     world.report(HEAD, GRID, "E0102", "删了电影以后");
     world.settle();
-    assert_eq!(world.server_count("SELECT COUNT(*) FROM finding"), saved as i64 + 1);
+    assert_eq!(
+        world.server_count("SELECT COUNT(*) FROM finding"),
+        saved as i64 + 1
+    );
 }
 
 #[test]

