@@ -24,7 +24,10 @@ impl ServerProcess {
     pub fn start(folder: &Path, now_ms: i64) -> Result<Self, DayError> {
         // Another part of the process may have chosen a provider before.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder().build()?;
+        let client = reqwest::Client::builder()
+            // A kept connection would not survive the kill.
+            .pool_max_idle_per_host(0)
+            .build()?;
         let binary = binary()?;
         let data = folder.join("server");
         let (child, listen) = spawn(&binary, &data, "127.0.0.1:0", now_ms)?;

@@ -25,6 +25,8 @@ const MINUTE_MS: i64 = 60_000;
 pub const FINDINGS: usize = 200;
 /// Whistles of each community.
 const WHISTLES_EACH: usize = 9;
+/// 北门社区, where an officer is in a basement when the deadline passes.
+const BASEMENT: &str = "530102001006";
 const DISPATCHER: &str = "S-01";
 const SUPERVISOR: &str = "S-03";
 const DEPARTMENTS: [&str; 9] = [
@@ -107,7 +109,6 @@ pub async fn live(
     late_but_valid(&mut street, teller, &communities).await?;
     conclude(&mut street, teller, &communities).await?;
     sync_everybody(&mut street, teller, "收工同步 evening").await?;
-    sync_everybody(&mut street, teller, "再确认一次 once more").await?;
     Summary::of(&street)
 }
 
@@ -412,7 +413,7 @@ async fn answer(
     // The urban officer of 北门 is still in a basement: signed, solved, unheard.
     for community in communities {
         street.sync(&community.cleaner).await?;
-        if community.code != "530102001006" {
+        if community.code != BASEMENT {
             street.sync(&community.urban).await?;
         }
     }
@@ -520,32 +521,13 @@ async fn departments(street: &mut Street, teller: &Teller) -> Result<(), DayErro
         .filter(|row| row.level == level)
         .map(|row| row.record)
         .collect();
-    // The one that belongs to the officer in the basement is left to wait: the
-    // dispatcher sees "last heard" and knows better than to send anybody.
-    let patient = list
-        .iter()
-        .filter(|row| row.level != level && row.area == "530102001006")
-        .map(|row| RecordId::of_escalation(row.record, level, 1))
-        .collect::<Vec<_>>();
     whistles.sort_unstable();
-    let waiting_for = patient.first().copied();
     let bar = teller.bar(whistles.len(), "部门报到 departments");
     let mut summoned = Vec::new();
     for (nth, whistle) in whistles.iter().enumerate() {
-        let parent = street
-            .whistle(DISPATCHER, *whistle)?
-            .order
-            .and_then(|order| order.parent);
-        let belongs_to_basement = match parent {
-            Some(parent) => {
-                let below = street.whistle(DISPATCHER, parent)?;
-                let area = below.order.as_ref().map(|order| order.area.clone());
-                let urban = below.targets.keys().any(|key| key.ends_with("/urban"));
-                area.as_deref() == Some("530102001006") && urban
-            }
-            None => false,
-        };
-        if belongs_to_basement {
+        // The phone of the officer in the basement was last heard of before the
+        // deadline: the dispatcher sees that and waits before sending anybody.
+        if waits_for_basement(street, *whistle)? {
             continue;
         }
         let id = DEPARTMENTS[nth % DEPARTMENTS.len()];
@@ -564,7 +546,6 @@ async fn departments(street: &mut Street, teller: &Teller) -> Result<(), DayErro
         )?;
         summoned.push((*whistle, id));
     }
-    let _ = waiting_for;
     street.sync(DISPATCHER).await?;
     for (whistle, id) in &summoned {
         let liaison = format!("L-{id}");
@@ -616,6 +597,19 @@ async fn departments(street: &mut Street, teller: &Teller) -> Result<(), DayErro
     bar.finish_and_clear();
     teller.say(street, &format!("街道吹哨 {} 次,部门报到、反馈,他人核实,结项并双向评价。 street whistles: departments came, somebody else verified, concluded, evaluated both ways.", summoned.len()));
     Ok(())
+}
+
+/// Whether a street whistle was opened for what the officer in the basement of
+/// 北门 has been summoned to.
+fn waits_for_basement(street: &Street, whistle: RecordId) -> Result<bool, DayError> {
+    let order = street.whistle(DISPATCHER, whistle)?.order;
+    let Some(parent) = order.and_then(|order| order.parent) else {
+        return Ok(false);
+    };
+    let below = street.whistle(DISPATCHER, parent)?;
+    let area = below.order.as_ref().map(|order| order.area.as_str());
+    let urban = below.targets.keys().any(|key| key.ends_with("/urban"));
+    Ok(area == Some(BASEMENT) && urban)
 }
 
 /// The officer climbs out of the basement.
@@ -715,9 +709,10 @@ async fn sync_everybody(
 ) -> Result<(), DayError> {
     street.pass(30).await?;
     let people: Vec<String> = street.phones.keys().cloned().collect();
-    let bar = teller.bar(people.len(), what);
-    for person in people {
-        street.sync(&person).await?;
+    // Whoever came first comes again: what the others brought is there now.
+    let bar = teller.bar(2 * people.len(), what);
+    for person in people.iter().chain(&people) {
+        street.sync(person).await?;
         bar.inc(1);
     }
     bar.finish_and_clear();
