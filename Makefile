@@ -16,7 +16,7 @@ demo:
 	$(CARGO) build --release -p shaodao-server -p shaodao-tests
 	target/release/demo $(if $(SUMMARY),--summary $(SUMMARY),)
 
-test:
+test: setup lint
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
 	@! $(CARGO) tree -p shaodao-server -e normal -i reqwest 2>/dev/null | grep -q . || { echo "the server must not pull in the phone's store and transport"; exit 1; }
 	$(CARGO) build --workspace --bins

@@ -292,7 +292,7 @@ pub fn pull(
         }
         room = room.saturating_sub(envelope.len());
         pulled.items.push(Item {
-            envelope: envelope.into(),
+            envelope,
             received_at_ms: judgement.received_at_ms,
             standing: judgement.standing.code(),
             seen: judgement.seen.as_deref().map(hashes_to_wire),

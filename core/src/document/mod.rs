@@ -48,7 +48,13 @@ pub enum WriteError {
     Full,
     /// The merge engine refused a change derived here: a defect.
     #[error("merge engine: {0}")]
-    Engine(#[from] AutomergeError),
+    Engine(Box<AutomergeError>),
+}
+
+impl From<AutomergeError> for WriteError {
+    fn from(error: AutomergeError) -> Self {
+        Self::Engine(Box::new(error))
+    }
 }
 
 /// An envelope as the server published it.
