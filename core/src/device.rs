@@ -22,7 +22,7 @@ use rand::Rng;
 use zeroize::Zeroizing;
 
 use crate::document::{Document, Member, WriteError};
-use crate::domain::action::{Action, Body, Facts, RecordKind};
+use crate::domain::action::{Action, Body, Facts, RecordKind, Value, fact};
 use crate::domain::directory::Directory;
 use crate::domain::history::History;
 use crate::domain::ids::{DeviceId, EnvelopeHash, PersonId, RecordId};
@@ -32,6 +32,7 @@ use crate::domain::time::{Claim, Moment};
 use crate::envelope::{Envelope, OpenError};
 use crate::pack::{self, PackError};
 use crate::store::apply::Applied;
+use crate::store::read::FindingSummary;
 use crate::store::{Store, StoreError};
 use crate::sync::plan::{PUSH_BUDGET_BYTES, plan};
 use crate::sync::settle::{SettleError, settle};
@@ -39,6 +40,9 @@ use crate::sync::wire::{self, EnrolReply, EnrolRequest, Judgement, Standing, Wir
 
 /// Name of the database in the phone's folder.
 pub const DATABASE: &str = "phone.db";
+
+/// How far back the duplicate hint looks, milliseconds: seven days.
+const SIMILAR_MS: i64 = 7 * 24 * 3_600_000;
 
 /// The phone could not do what was asked; what was saved before is untouched.
 #[derive(Debug, thiserror::Error)]
@@ -380,6 +384,27 @@ impl Device {
         };
         let claim = Claim::at(now, self.store.contact()?);
         Ok(capture(&directory, &action, claim, &state, &history)?)
+    }
+
+    /// What the facts of a report resemble, among what is on this phone: open
+    /// findings of the same category nearby, of the last seven days. Empty
+    /// without a category and a position.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub fn similar(&self, now: Moment, facts: &Facts) -> Result<Vec<FindingSummary>, DeviceError> {
+        let text = |name: &str| match facts.get(name) {
+            Some(Value::Text(text)) => text.as_str(),
+            _ => "",
+        };
+        let (Ok(category), Ok(position)) =
+            (text(fact::CATEGORY).parse(), text(fact::POSITION).parse())
+        else {
+            return Ok(Vec::new());
+        };
+        let reading_ms = Claim::at(now, self.store.contact()?).reading_ms();
+        let since_ms = reading_ms.saturating_sub(SIMILAR_MS);
+        Ok(self.store.similar(category, &position, since_ms)?)
     }
 
     /// A record with everything in it.

@@ -7,8 +7,9 @@
 //!
 //! The modules stand in that order: [`domain`] decides what can happen,
 //! [`envelope`] signs it, [`document`] writes and folds it, `store` keeps it on
-//! the phone, [`sync`] carries it, and `device` is a phone in one type. [`pack`]
-//! reads the data that the domain needs.
+//! the phone, [`sync`] carries it, and `device` is a phone in one type, whose
+//! errors `explain` says to people. [`pack`] reads the data that the domain
+//! needs.
 
 pub mod domain;
 // The order of the sentence above.
@@ -23,5 +24,8 @@ pub mod sync;
 //
 #[cfg(feature = "device")]
 pub mod device;
+//
+#[cfg(feature = "device")]
+pub mod explain;
 //
 pub mod pack;

@@ -435,6 +435,11 @@ impl Body {
         }
     }
 
+    /// The action in Chinese; the word itself for a kind of a newer build.
+    pub fn zh(&self) -> &str {
+        word_zh(self.word())
+    }
+
     /// The target that the action speaks for or about, if it names one.
     pub fn party(&self) -> Option<&str> {
         match self {
@@ -447,5 +452,38 @@ impl Body {
             | Self::Evaluate { party, .. } => Some(party),
             _ => None,
         }
+    }
+}
+
+/// An action's word in Chinese; the word itself if it is not known here.
+pub fn word_zh(word: &str) -> &str {
+    match word {
+        "report" => "上报",
+        "correct" => "更正",
+        "note" => "备注",
+        "self_resolve" => "自处置",
+        "review" => "复核",
+        "accept" => "受理",
+        "number" => "编号",
+        "decline" => "退回",
+        "withdraw" => "撤回",
+        "merge" => "合并",
+        "reopen" => "重开",
+        "issue" => "吹哨",
+        "summon" => "加派",
+        "sign" => "签收",
+        "arrive" => "报到",
+        "feedback" => "处理反馈",
+        "verify" => "核实",
+        "release" => "放人",
+        "excuse" => "免责",
+        "conclude" => "结项",
+        "cancel" => "撤销",
+        "evaluate" => "评价",
+        "ask_escalation" => "申请升级",
+        "escalate" => "升级",
+        "stand_down" => "解除升级",
+        "propose_stand_down" => "建议解除升级",
+        word => word,
     }
 }

@@ -51,6 +51,18 @@ impl Role {
         }
     }
 
+    /// In Chinese.
+    pub fn zh(self) -> &'static str {
+        match self {
+            Self::Member => "网格员",
+            Self::Secretary => "社区书记",
+            Self::Supervisor => "网格监督员",
+            Self::Dispatcher => "街道调度员",
+            Self::Liaison => "联络员",
+            Self::Administrator => "管理员",
+        }
+    }
+
     /// The role with this word.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|role| role.word() == word)

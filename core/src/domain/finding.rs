@@ -9,8 +9,10 @@
 //! phone asks the same [`FindingState::apply`] before it offers a button.
 
 use super::action::{Body, Value, fact};
+use super::codes::CategoryCode;
 use super::history::{Entry, History, Register, Registers, Trace};
 use super::ids::{EnvelopeHash, PersonId, RecordId};
+use super::place::Position;
 use super::reason::Reason;
 use super::whistle::WhistleStage;
 
@@ -288,6 +290,17 @@ pub fn stage_with(own: FindingStage, whistles: &[WhistleStage]) -> FindingStage 
         WhistleStage::Concluded | WhistleStage::Evaluated => FindingStage::Closed,
     };
     whistles.iter().map(by_whistle).fold(own, Ord::max)
+}
+
+/// How near another report of the same category may be the same problem,
+/// metres: a component stands still (15 m), an event spreads (30 m), and no
+/// position is better than twice its accuracy.
+pub fn duplicate_reach_m(category: CategoryCode, position: &Position) -> f64 {
+    let own: f64 = if category.event { 30.0 } else { 15.0 };
+    let accuracy_m = position
+        .accuracy_dm
+        .map_or(0.0, |decimetres| f64::from(decimetres) / 10.0);
+    own.max(2.0 * accuracy_m)
 }
 
 /// A text register; empty if unset.

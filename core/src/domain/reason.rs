@@ -1,6 +1,7 @@
 //! Why something was not done: a stable code for programs, one plain sentence
 //! in Chinese and one in English for people. Every refusal in the system, on
-//! the phone or from the server, carries one of these.
+//! the phone or from the server, carries one of these. What is kept of the
+//! refused action is the standing's to say, not the reason's.
 
 use std::fmt;
 
@@ -36,24 +37,24 @@ reasons! {
     // Rights.
     /// Nobody by that name in the directory.
     UnknownPerson "unknown_person"
-        "名录中没有此人,操作已保存,请联系管理员。"
-        "This person is not in the directory; the action is kept, ask the administrator.";
+        "名录中没有此人,请联系管理员。"
+        "This person is not in the directory; ask the administrator.";
     /// The role does not allow the action.
     NotYourRole "not_your_role"
-        "您的角色不能做这一步,内容已保存,可请社区书记办理。"
-        "Your role may not do this; what you wrote is kept, the community secretary can do it.";
+        "您的角色不能做这一步,可请社区书记办理。"
+        "Your role may not do this; the community secretary can.";
     /// The record lies outside the person's area.
     NotYourArea "not_your_area"
-        "这件事不在您的责任区内,内容已保存。"
-        "This record is outside your area; what you wrote is kept.";
+        "这件事不在您的责任区内。"
+        "This record is outside your area.";
     /// Somebody else's report.
     NotYours "not_yours"
-        "只有本人可以改动,内容已保存。"
-        "Only its author may change this; what you wrote is kept.";
+        "只有本人可以改动。"
+        "Only its author may change this.";
     /// The person does not act for the target.
     NotATarget "not_a_target"
-        "您不是这道哨令的应哨方,内容已保存。"
-        "You are not a target of this whistle; what you wrote is kept.";
+        "您不是这道哨令的应哨方。"
+        "You are not a target of this whistle.";
     /// Who handled it must not verify it.
     OwnWork "own_work"
         "不能核实自己处理的事,请他人到场核实。"
@@ -82,12 +83,12 @@ reasons! {
         "This record exists already.";
     /// The record is closed, withdrawn, merged or cancelled.
     Closed "closed"
-        "这件事已经办结,您的操作作为留痕保存。"
-        "This record is closed; your action is kept as a trace.";
+        "这件事已经办结。"
+        "This record is closed already.";
     /// The finding has been accepted or declined already.
     AlreadyDecided "already_decided"
-        "这个问题已经受理或退回,您的操作作为留痕保存。"
-        "This finding was already decided; your action is kept as a trace.";
+        "这个问题已经受理或退回。"
+        "This finding was decided already.";
     /// It must be accepted first.
     NotAccepted "not_accepted"
         "这个问题还没有受理。"
@@ -110,8 +111,8 @@ reasons! {
         "There is no feedback to verify yet.";
     /// The target was released.
     Released "released"
-        "吹哨方已经放人,您的操作作为留痕保存。"
-        "The blower has released this target; your action is kept as a trace.";
+        "吹哨方已经放人。"
+        "The blower has released this target already.";
     /// A mandatory target is neither released nor excused.
     TargetsOpen "targets_open"
         "还有必到的应哨方没有办完,不能结项。"
@@ -134,8 +135,8 @@ reasons! {
         "This is a street whistle already; there is no higher level here.";
     /// An unverified conclusion was overtaken by a failed verification.
     Overtaken "overtaken"
-        "有人同时核实不通过,以返工为准,您的结项作为留痕保存。"
-        "Somebody failed the verification at the same time; rework wins, your conclusion is kept as a trace.";
+        "有人同时核实不通过,以返工为准。"
+        "Somebody failed the verification at the same time; rework wins over the conclusion.";
     /// Written by a newer app.
     NeedsNewerApp "needs_newer_app"
         "这一步由新版应用写成,请更新后查看。"
@@ -174,36 +175,36 @@ reasons! {
     // Envelopes.
     /// Larger than 32 KiB.
     TooLarge "too_large"
-        "这条操作超过32KiB,没有保存。"
-        "The envelope is larger than 32 KiB; it was not stored.";
+        "这条操作超过32KiB。"
+        "The envelope is larger than 32 KiB.";
     /// Not the canonical form.
     NotCanonical "not_canonical"
-        "数据格式不正确,没有保存。"
-        "The envelope is not in canonical form; it was not stored.";
+        "数据格式不正确。"
+        "The envelope is not in canonical form.";
     /// The signature does not verify.
     BadSignature "bad_signature"
-        "签名不正确,没有保存。"
-        "The signature does not verify; it was not stored.";
+        "签名不正确。"
+        "The signature does not verify.";
     /// No such device.
     UnknownDevice "unknown_device"
-        "服务器不认识这台设备,没有保存。"
-        "The server does not know this device; it was not stored.";
+        "服务器不认识这台设备。"
+        "The server does not know this device.";
     /// The device belongs to somebody else.
     WrongPerson "wrong_person"
-        "这台设备登记在别人名下,没有保存。"
-        "This device is enrolled for somebody else; it was not stored.";
+        "这台设备登记在别人名下。"
+        "This device is enrolled for somebody else.";
     /// Addressed to another street.
     WrongStreet "wrong_street"
-        "这条操作属于别的街道,没有保存。"
-        "The envelope belongs to another street; it was not stored.";
+        "这条操作属于别的街道。"
+        "The envelope belongs to another street.";
     /// Two envelopes with one chain number.
     Cloned "cloned"
-        "这台设备的编号被用了两次,可能有两台手机共用一个身份;操作已隔离保存,请联系管理员。"
-        "This device used one chain number twice, perhaps two phones share an identity; the action is kept apart, ask the administrator.";
+        "这台设备的编号被用了两次,可能有两台手机共用一个身份,请联系管理员。"
+        "This device used one chain number twice, perhaps two phones share an identity; ask the administrator.";
     /// An action this one builds on has not arrived.
     WaitingForOthers "waiting_for_others"
         "它所依据的操作还没有到达,到达后自动处理。"
-        "What this builds on has not arrived yet; it is judged as soon as it does.";
+        "What this builds on has not arrived yet; it is judged as soon as that does.";
 }
 
 impl fmt::Display for Reason {

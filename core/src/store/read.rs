@@ -5,8 +5,10 @@ use rusqlite::{OptionalExtension, Row, params_from_iter, types::Value as Sql};
 
 use super::write::{id, standing};
 use super::{Store, StoreError, get_meta, unsigned};
-use crate::domain::finding::FindingStage;
+use crate::domain::codes::CategoryCode;
+use crate::domain::finding::{FindingStage, duplicate_reach_m};
 use crate::domain::ids::{BootId, EnvelopeHash, RecordId};
+use crate::domain::place::Position;
 use crate::domain::reason::Reason;
 use crate::domain::time::LastContact;
 use crate::domain::whistle::WhistleStage;
@@ -65,6 +67,8 @@ pub struct FindingSummary {
     pub reported_at_ms: i64,
     /// Facts about which people disagree.
     pub conflicts: u32,
+    /// Position in text form; empty if unknown.
+    pub position: String,
 }
 
 /// A whistle in a list.
@@ -167,6 +171,38 @@ impl Store {
         Ok(statement
             .query_row([record.0], finding_summary)
             .optional()?)
+    }
+
+    /// Open findings that may be the same problem: the same category, reported
+    /// since, and as near as the category and the phone's accuracy allow.
+    /// Nearest first; the hint before a report, and it works offline.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn similar(
+        &self,
+        category: CategoryCode,
+        position: &Position,
+        since_ms: i64,
+    ) -> Result<Vec<FindingSummary>, StoreError> {
+        let mut statement = self.db.prepare_cached(&format!(
+            "{FINDINGS} WHERE category = ?1 AND reported_at_ms >= ?2"
+        ))?;
+        let rows = statement.query_map((category.to_string(), since_ms), finding_summary)?;
+        let reach_m = duplicate_reach_m(category, position);
+        let mut near = Vec::new();
+        for finding in rows {
+            let finding = finding?;
+            let Ok(place) = finding.position.parse::<Position>() else {
+                continue;
+            };
+            let distance_m = position.distance_m(&place);
+            if !finding.stage.is_over() && distance_m <= reach_m {
+                near.push((distance_m, finding));
+            }
+        }
+        near.sort_by(|one, other| one.0.total_cmp(&other.0));
+        Ok(near.into_iter().map(|(_, finding)| finding).collect())
     }
 
     /// Whistles, newest first.
@@ -355,7 +391,7 @@ impl Store {
 }
 
 const FINDINGS: &str = "SELECT record.record, stage, number, category, title, grid, severity,
-     reporter, reported_at_ms, conflicts
+     reporter, reported_at_ms, conflicts, position
      FROM finding JOIN record ON record.id = finding.record";
 
 const WHISTLES: &str = "SELECT record.record, whistle.stage, level, platform, area, title,
@@ -382,6 +418,7 @@ fn finding_summary(row: &Row<'_>) -> rusqlite::Result<FindingSummary> {
         reporter: row.get(7)?,
         reported_at_ms: row.get(8)?,
         conflicts: row.get(9)?,
+        position: row.get(10)?,
     })
 }
 

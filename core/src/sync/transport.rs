@@ -108,7 +108,8 @@ impl Transport {
         self.post("/v1/sync", Some(token), body).await
     }
 
-    /// Exchanges until nothing is left to say on either side.
+    /// Exchanges until nothing is left to say on either side; `progress` hears
+    /// of every exchange.
     ///
     /// # Errors
     /// See [`TransportError`]; what was settled before stays settled.
@@ -116,6 +117,7 @@ impl Transport {
         &self,
         device: &mut Device,
         now: impl Fn() -> Moment,
+        mut progress: impl FnMut(&SyncReport),
     ) -> Result<SyncReport, TransportError> {
         let mut report = SyncReport::default();
         while report.requests < MAX_EXCHANGES {
@@ -129,6 +131,7 @@ impl Transport {
             let outcome = device.settle_sync(&outgoing, sent_at, &reply)?;
             let more = outcome.more;
             report.outcome.add(outcome);
+            progress(&report);
             if !more {
                 break;
             }

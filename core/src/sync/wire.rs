@@ -228,6 +228,30 @@ impl Standing {
         Self::ALL.get(usize::from(code)).copied()
     }
 
+    /// What became of the action and what is kept of it, in Chinese.
+    pub fn zh(self) -> &'static str {
+        match self {
+            Self::Pending => "待上传",
+            Self::Accepted => "已入账",
+            Self::Late => "已留痕保存",
+            Self::Quarantined => "已隔离保存",
+            Self::Waiting => "已保存,等待前序操作",
+            Self::Refused => "未入账,原文仍在本机",
+        }
+    }
+
+    /// The same in English.
+    pub fn en(self) -> &'static str {
+        match self {
+            Self::Pending => "waiting to be sent",
+            Self::Accepted => "accepted",
+            Self::Late => "kept as a trace",
+            Self::Quarantined => "kept apart, whole",
+            Self::Waiting => "kept, waiting for what it builds on",
+            Self::Refused => "not accepted, the original stays on this phone",
+        }
+    }
+
     /// The stable word.
     pub fn word(self) -> &'static str {
         match self {
@@ -237,18 +261,6 @@ impl Standing {
             Self::Quarantined => "quarantined",
             Self::Waiting => "waiting",
             Self::Refused => "refused",
-        }
-    }
-
-    /// In Chinese.
-    pub fn zh(self) -> &'static str {
-        match self {
-            Self::Pending => "待上传",
-            Self::Accepted => "已入账",
-            Self::Late => "留痕",
-            Self::Quarantined => "隔离",
-            Self::Waiting => "等待",
-            Self::Refused => "拒收",
         }
     }
 

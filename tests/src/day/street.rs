@@ -199,7 +199,7 @@ impl Street {
         let phone = self.phones.get_mut(person).ok_or("no phone")?;
         let boot = phone.boot;
         let now = || moment(boot, now_ms, started_ms);
-        let report = transport.sync(&mut phone.device, now).await?;
+        let report = transport.sync(&mut phone.device, now, |_| {}).await?;
         phone.requests += report.requests;
         phone.bytes_up += report.bytes_up;
         phone.bytes_down += report.bytes_down;

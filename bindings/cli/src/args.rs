@@ -1,0 +1,384 @@
+//! What can be asked.
+
+use std::path::PathBuf;
+
+use clap::{Args as Group, Parser, Subcommand, ValueEnum};
+
+use crate::lang::Lang;
+
+const EXAMPLES: &str = "\
+例 Examples:
+  shaodao enrol http://127.0.0.1:8470 ABCDEFGHJK
+  shaodao report 北门街燃气泄漏 --category E0403 --at 25.0462,102.7051 --severity 4
+  shaodao list --stage reported
+  shaodao whistle 处置燃气泄漏 --finding 3f2a --target P01006-06 --due 2h
+  shaodao sync
+
+记录可用编号或编号前几位(至少4位)指定。
+A record is named by its number, or by the first characters of its id (at least 4).";
+
+/// 哨到:终端里的一部手机,断网可用。 A phone in a terminal; works offline.
+#[derive(Debug, Parser)]
+#[command(name = "shaodao", version, about, after_help = EXAMPLES)]
+pub struct Args {
+    /// 手机的数据文件夹 Folder of this phone [default: ~/.local/share/shaodao]
+    #[arg(long, env = "SHAODAO_HOME", global = true, value_name = "FOLDER")]
+    pub home: Option<PathBuf>,
+    /// 输出 JSON Print JSON, for scripts
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// 语言,默认按系统区域 Language, by the locale if not given
+    #[arg(long, env = "SHAODAO_LANG", value_enum, global = true)]
+    pub lang: Option<Lang>,
+    /// 做什么 What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// 用登记码登记 Enrol this phone with a ticket
+    Enrol {
+        /// 服务器地址 Address of the server, http://host:port
+        server: String,
+        /// 登记码 Ticket: ten characters, from the administrator
+        ticket: String,
+    },
+
+    /// 上报问题 Report a finding
+    Report(Report),
+    /// 更正问题或哨令 Correct facts of a finding or a whistle
+    Correct {
+        /// 记录 Record
+        record: String,
+        #[command(flatten)]
+        facts: FactArgs,
+        /// 标题 Title
+        #[arg(long)]
+        title: Option<String>,
+    },
+    /// 备注 Write a note on a record
+    Note {
+        /// 记录 Record
+        record: String,
+        /// 备注 Note
+        text: String,
+    },
+    /// 当场自处置 Say that you fixed it on the spot
+    SelfResolve {
+        /// 问题 Finding
+        finding: String,
+        /// 怎么处理的 What was done
+        text: String,
+    },
+    /// 复核自处置 Review a self-resolution
+    Review {
+        /// 问题 Finding
+        finding: String,
+        #[command(flatten)]
+        outcome: Outcome,
+    },
+    /// 受理 Accept a finding
+    Accept {
+        /// 问题 Finding
+        finding: String,
+    },
+    /// 退回 Decline a finding
+    Decline(Reasoned),
+    /// 撤回自己的上报 Withdraw your own report
+    Withdraw(Reasoned),
+    /// 重开 Open a finding again
+    Reopen(Reasoned),
+    /// 合并重复问题 Merge a finding into the one that stays
+    Merge {
+        /// 重复的问题 The double
+        finding: String,
+        /// 保留的问题 The one that stays
+        #[arg(long)]
+        into: String,
+    },
+
+    /// 吹哨 Blow a whistle
+    Whistle(Whistle),
+    /// 加派 Summon more targets
+    Summon {
+        /// 哨令 Whistle
+        whistle: String,
+        #[command(flatten)]
+        targets: Targets,
+    },
+    /// 签收 Sign: the order has been seen
+    Sign(AsTarget),
+    /// 报到 Arrive: report in on site
+    Arrive {
+        #[command(flatten)]
+        target: AsTarget,
+        /// 到场人数 How many people came
+        #[arg(long, default_value_t = 1)]
+        heads: u32,
+        /// 位置 Where: latitude,longitude[,accuracy in metres[,source]]
+        #[arg(long, value_name = "POSITION", allow_hyphen_values = true)]
+        at: Option<String>,
+    },
+    /// 处理反馈 Feed back what was done
+    Feedback {
+        #[command(flatten)]
+        target: AsTarget,
+        /// 怎么处理的 What was done
+        #[arg(long)]
+        text: String,
+    },
+    /// 核实 Verify on site what somebody else did
+    Verify {
+        /// 哨令 Whistle
+        whistle: String,
+        /// 应哨方,只有一个时可省 Whose work; may be left out if only one has fed back
+        #[arg(long)]
+        of: Option<String>,
+        #[command(flatten)]
+        outcome: Outcome,
+    },
+    /// 放人 Let a target go
+    Release {
+        /// 哨令 Whistle
+        whistle: String,
+        /// 应哨方 Target
+        target: String,
+    },
+    /// 免责 Excuse a target
+    Excuse {
+        /// 哨令 Whistle
+        whistle: String,
+        /// 应哨方 Target
+        target: String,
+        /// 原因 Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// 结项 Conclude a whistle
+    Conclude {
+        /// 哨令 Whistle
+        whistle: String,
+        /// 结果 The result
+        #[arg(long, default_value = "")]
+        text: String,
+    },
+    /// 撤销哨令 Call a whistle off
+    Cancel(Reasoned),
+    /// 评价 Evaluate the other side
+    Evaluate {
+        /// 哨令 Whistle
+        whistle: String,
+        /// 评谁;吹哨方写 blower Whom: a target, or `blower`
+        #[arg(long)]
+        of: String,
+        /// 1 到 5 分 Score, 1 to 5
+        #[arg(long)]
+        score: u32,
+        /// 评语 In words
+        #[arg(long, default_value = "")]
+        text: String,
+    },
+    /// 申请升级:社区解决不了 Ask to escalate: the community cannot solve it
+    Escalate(Reasoned),
+    /// 解除升级 Stand an escalation down
+    StandDown(Reasoned),
+
+    /// 列表 List findings or whistles, newest first
+    List(List),
+    /// 详情 Show a record with everything in it
+    Show {
+        /// 记录 Record
+        record: String,
+    },
+    /// 搜索 Search; two Chinese characters are enough
+    Search {
+        /// 要找的字词 Words
+        text: String,
+        /// 最多几条 At most so many
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+    },
+    /// 待办 What is waiting for you
+    Todo,
+    /// 名录 Who is who and what is where
+    Directory {
+        /// 哪一类 Which part
+        #[arg(value_enum)]
+        part: Part,
+        /// 只看含有这个词的 Only what contains this
+        text: Option<String>,
+    },
+    /// 同步 Send what waits and fetch what is new
+    Sync,
+    /// 状态 How this phone stands
+    Status,
+}
+
+/// A record and why.
+#[derive(Debug, Group)]
+pub struct Reasoned {
+    /// 记录 Record
+    pub record: String,
+    /// 原因 Why
+    #[arg(long)]
+    pub reason: String,
+}
+
+/// Passed or failed.
+#[derive(Debug, Group)]
+pub struct Outcome {
+    /// 不通过 It is not done
+    #[arg(long)]
+    pub failed: bool,
+    /// 看到的情况 What was seen
+    #[arg(long, default_value = "")]
+    pub text: String,
+}
+
+/// Facts of a finding.
+#[derive(Debug, Group)]
+pub struct FactArgs {
+    /// 分类代码 Category code, see `shaodao directory categories`
+    #[arg(long)]
+    pub category: Option<String>,
+    /// 位置 Where: latitude,longitude[,accuracy in metres[,source]]
+    #[arg(long, value_name = "POSITION", allow_hyphen_values = true)]
+    pub at: Option<String>,
+    /// 网格代码,默认按位置 Grid code; by the position if not given
+    #[arg(long)]
+    pub grid: Option<String>,
+    /// 地址 Address in words
+    #[arg(long)]
+    pub address: Option<String>,
+    /// 详细情况 The whole story
+    #[arg(long)]
+    pub description: Option<String>,
+    /// 1 轻微 到 4 危及生命 Severity, 1 (minor) to 4 (danger to life)
+    #[arg(long)]
+    pub severity: Option<i64>,
+}
+
+/// 上报问题,一个或一批。 Report one finding, or many.
+#[derive(Debug, Group)]
+#[command(after_help = "\
+例 Examples:
+  shaodao report 井盖破损 --category C0101 --at 25.0462,102.7051,8
+  shaodao report --batch patrol.jsonl
+  一行一个 One line each: {\"title\":\"井盖破损\",\"category\":\"C0101\",\"grid\":\"530102001006001\"}")]
+pub struct Report {
+    /// 一句话说清 One line
+    #[arg(required_unless_present = "batch")]
+    pub title: Option<String>,
+    #[command(flatten)]
+    pub facts: FactArgs,
+    /// 明知附近有相似问题也要上报 Report although something similar is nearby
+    #[arg(long)]
+    pub again: bool,
+    /// 每行一个 JSON 的文件,- 为标准输入 File with one JSON object a line; - reads standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "title")]
+    pub batch: Option<PathBuf>,
+}
+
+/// 吹哨:社区书记吹社区哨,街道调度员吹街道哨。 The level follows from your role.
+#[derive(Debug, Group)]
+#[command(after_help = "\
+例 Examples:
+  shaodao whistle 处置燃气泄漏 --finding 3f2a --target P01006-06 --due 2h
+  shaodao whistle 周末清洁日 --target org:A01 --voluntary org:A02 --platform 2 --due '2026-11-28 18:00'")]
+pub struct Whistle {
+    /// 要做什么 What is to be done, in one line
+    pub title: String,
+    /// 要解决的问题,可多个 Findings to solve
+    #[arg(long = "finding", value_name = "FINDING")]
+    pub findings: Vec<String>,
+    #[command(flatten)]
+    pub targets: Targets,
+    /// 平台 1 职能部门 2 区域联盟 3 党组织 4 社会力量 5 网格 Platform, 1 to 5 [default: 5 community, 1 street]
+    #[arg(long)]
+    pub platform: Option<u8>,
+    /// 办结期限,2h、1d 或 '2026-11-25 18:00',默认按分类 Due; by the category if not given
+    #[arg(long)]
+    pub due: Option<String>,
+    /// 具体要求 The order in full
+    #[arg(long)]
+    pub description: Option<String>,
+    /// 社区代码,管多个社区时要写 Area code, if you blow for more than one
+    #[arg(long)]
+    pub area: Option<String>,
+}
+
+/// Who is summoned.
+#[derive(Debug, Group)]
+pub struct Targets {
+    /// 必到方,第一个为主办:工号、姓名、单位或 post:网格/岗位 Mandatory targets, the first one leads
+    #[arg(long = "target", value_name = "TARGET", required = true)]
+    pub mandatory: Vec<String>,
+    /// 自愿方 Voluntary targets
+    #[arg(long = "voluntary", value_name = "TARGET")]
+    pub voluntary: Vec<String>,
+}
+
+/// A whistle and for which target one acts.
+#[derive(Debug, Group)]
+pub struct AsTarget {
+    /// 哨令 Whistle
+    pub whistle: String,
+    /// 代表哪个应哨方,只有一个时可省 For which target; may be left out if it is clear
+    #[arg(long = "for", value_name = "TARGET")]
+    pub party: Option<String>,
+}
+
+/// What to list.
+#[derive(Debug, Group)]
+pub struct List {
+    /// 问题或哨令 Findings or whistles
+    #[arg(value_enum, default_value = "findings")]
+    pub what: Records,
+    /// 阶段,如 reported、accepted、issued Stage
+    #[arg(long)]
+    pub stage: Option<String>,
+    /// 区域代码 Area code (findings)
+    #[arg(long)]
+    pub area: Option<String>,
+    /// 分类代码或其开头 Category code or its beginning (findings)
+    #[arg(long)]
+    pub category: Option<String>,
+    /// 只看有分歧的 Only where people disagree (findings)
+    #[arg(long)]
+    pub conflicts: bool,
+    /// 只看没办完的 Only open ones (whistles)
+    #[arg(long)]
+    pub open: bool,
+    /// 只看哨令的这个应哨方 Only those that summon this target (whistles)
+    #[arg(long)]
+    pub target: Option<String>,
+    /// 最多几条 At most so many
+    #[arg(long, default_value_t = 50)]
+    pub limit: u32,
+}
+
+/// The two kinds of records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Records {
+    /// 问题
+    Findings,
+    /// 哨令
+    Whistles,
+}
+
+/// Parts of the directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// 人员
+    People,
+    /// 单位
+    Organisations,
+    /// 网格
+    Grids,
+    /// 岗位
+    Posts,
+    /// 分类
+    Categories,
+}
