@@ -49,7 +49,7 @@ impl From<&Refused> for Sentence {
         let stage = FindingStage::from_word(state)
             .map(FindingStage::zh)
             .or_else(|| WhistleStage::from_word(state).map(WhistleStage::zh))
-            .unwrap_or(state);
+            .unwrap_or("新记录");
         Self::new(
             reason.code(),
             format!("不能{}(现在:{stage}):{}", word_zh(action), reason.zh()),

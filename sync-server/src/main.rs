@@ -226,7 +226,7 @@ fn tickets(
     if std::io::stdout().is_terminal() {
         let minutes = TICKET_MS / 60_000;
         println!(
-            "Valid for {minutes} minutes: shaodao enrol --server http://{} --ticket …",
+            "Valid for {minutes} minutes: shaodao enrol http://{} TICKET",
             config.listen
         );
     }
@@ -251,6 +251,7 @@ fn start_log(config: &Config) -> Result<(), AnyError> {
         .map_err(|error| format!("configuration: log_level: {error}"))?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     match config.log_format {
         LogFormat::Text => log.init(),

@@ -9,7 +9,7 @@ use crate::lang::Lang;
 const EXAMPLES: &str = "\
 例 Examples:
   shaodao enrol http://127.0.0.1:8470 ABCDEFGHJK
-  shaodao report 北门街燃气泄漏 --category E0403 --at 25.0462,102.7051 --severity 4
+  shaodao report 北门街燃气泄漏 --category E0403 --at 25.0420,102.7065 --severity 4
   shaodao list --stage reported
   shaodao whistle 处置燃气泄漏 --finding 3f2a --target P01006-06 --due 2h
   shaodao sync
@@ -264,7 +264,7 @@ pub struct FactArgs {
 #[derive(Debug, Group)]
 #[command(after_help = "\
 例 Examples:
-  shaodao report 井盖破损 --category C0101 --at 25.0462,102.7051,8
+  shaodao report 井盖破损 --category C0101 --at 25.0420,102.7065,8
   shaodao report --batch patrol.jsonl
   一行一个 One line each: {\"title\":\"井盖破损\",\"category\":\"C0101\",\"grid\":\"530102001006001\"}")]
 pub struct Report {

@@ -633,7 +633,15 @@ impl Hand {
         };
         let now = self.clock.now();
         let mut next = Vec::new();
+        let row = self.device.store().finding(view.record);
+        let row = row.map_err(|error| Sentence::from(&error))?;
+        let is_over = row.is_some_and(|row| row.stage.is_over());
         for body in bodies {
+            // A finding that a whistle has closed can only be opened again,
+            // and one that is open cannot.
+            if is_over != matches!(body, Body::Reopen { .. }) {
+                continue;
+            }
             let word = body.word().to_owned();
             let draft = Draft::on(kind_of(view), view.record, body);
             match self.device.could(now, &draft) {

@@ -224,8 +224,8 @@ pub fn position(text: &str) -> Result<Position, Sentence> {
     text.parse().map_err(|_| {
         Sentence::new(
             "bad_position",
-            format!("不是位置:{text};应为 纬度,经度[,精度米[,来源]],如 25.0462,102.7051,8"),
-            format!("Not a position: {text}; expected latitude,longitude[,accuracy in metres[,source]], such as 25.0462,102.7051,8"),
+            format!("不是位置:{text};应为 纬度,经度[,精度米[,来源]],如 25.0420,102.7065,8"),
+            format!("Not a position: {text}; expected latitude,longitude[,accuracy in metres[,source]], such as 25.0420,102.7065,8"),
         )
     })
 }

@@ -30,6 +30,8 @@ pub struct FindingRow {
     pub reporter: String,
     /// Clock reading of the report, milliseconds.
     pub reported_at_ms: i64,
+    /// Clock reading of the newest reopening, milliseconds; 0 if none.
+    pub reopened_at_ms: i64,
     /// Clock reading of the newest action, milliseconds.
     pub touched_at_ms: i64,
     /// Facts about which people disagree.
@@ -121,6 +123,7 @@ pub fn project(record: RecordId, state: &RecordState) -> Rows {
                 .as_ref()
                 .map_or_else(String::new, |person| person.0.clone()),
             reported_at_ms: finding.reported_at_ms,
+            reopened_at_ms: finding.reopened_at_ms,
             touched_at_ms: finding.touched_at_ms,
             conflicts: u32::try_from(finding.conflicts().len()).unwrap_or(u32::MAX),
             traces,

@@ -116,6 +116,9 @@ pub struct FindingState {
     pub reporter: Option<PersonId>,
     /// Clock reading of the report, milliseconds.
     pub reported_at_ms: i64,
+    /// Clock reading of the newest reopening, milliseconds; 0 if there was
+    /// none. What was concluded before it solves nothing any more.
+    pub reopened_at_ms: i64,
     /// Who fixed it on the spot, if somebody did.
     pub self_resolved_by: Option<PersonId>,
     /// The finding that it was merged into.
@@ -135,6 +138,7 @@ impl FindingState {
             stage: FindingStage::Reported,
             reporter: None,
             reported_at_ms: 0,
+            reopened_at_ms: 0,
             self_resolved_by: None,
             merged_into: None,
             facts: Registers::new(),
@@ -223,9 +227,14 @@ impl FindingState {
                 _ => return Err(Reason::Closed),
             },
             Body::Reopen { .. } => match self.stage {
-                Closed | Declined | Withdrawn => {
+                // Accepted: a concluded whistle may have closed it.
+                Accepted | Closed | Declined | Withdrawn => {
                     self.stage = Accepted;
                     self.self_resolved_by = None;
+                    // A clock that runs ahead must not outlive later whistles.
+                    let reading_ms = entry.claim.reading_ms();
+                    let received_ms = entry.received_at_ms.unwrap_or(reading_ms);
+                    self.reopened_at_ms = reading_ms.min(received_ms);
                 }
                 Merged => return Err(Reason::Closed),
                 _ => return Err(Reason::AlreadyDecided),
@@ -275,13 +284,19 @@ impl Default for FindingState {
 
 /// The stage that people see: the finding's own, moved on by the whistles that
 /// carry it. The furthest whistle counts: a problem is solved once somebody
-/// has solved it, whatever else was blown for it.
-pub fn stage_with(own: FindingStage, whistles: &[WhistleStage]) -> FindingStage {
+/// has solved it, whatever else was blown for it. A whistle issued before the
+/// finding was opened again no longer closes it.
+pub fn stage_with(
+    own: FindingStage,
+    reopened_at_ms: i64,
+    whistles: &[(WhistleStage, i64)],
+) -> FindingStage {
     if own.is_over() || own == FindingStage::SelfResolved {
         return own;
     }
-    let by_whistle = |whistle: &WhistleStage| match whistle {
+    let by_whistle = |(whistle, issued_at_ms): &(WhistleStage, i64)| match whistle {
         WhistleStage::Cancelled | WhistleStage::StoodDown => own,
+        WhistleStage::Concluded | WhistleStage::Evaluated if *issued_at_ms <= reopened_at_ms => own,
         WhistleStage::Issued | WhistleStage::InProgress | WhistleStage::Escalated => {
             FindingStage::Whistled
         }

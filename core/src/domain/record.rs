@@ -117,11 +117,12 @@ pub fn capture(
         received_at_ms: None,
         seen: history.newest(),
     };
+    let is_new = history.entries().is_empty();
     let possible = content::check(action, directory)
         .and_then(|()| rights::permit(directory, action, state))
         .and_then(|()| state.clone().apply(&entry, history));
     possible.map_err(|reason| Refused {
-        state: state.stage_word(),
+        state: if is_new { "new" } else { state.stage_word() },
         action: action.body.word().to_owned(),
         reason,
     })

@@ -48,6 +48,7 @@ CREATE TABLE finding (
     severity       INTEGER NOT NULL,
     reporter       TEXT NOT NULL,
     reported_at_ms INTEGER NOT NULL,
+    reopened_at_ms INTEGER NOT NULL, -- 0: never
     touched_at_ms  INTEGER NOT NULL,
     conflicts      INTEGER NOT NULL,
     traces         INTEGER NOT NULL

@@ -222,13 +222,18 @@ fn write_finding(db: &Connection, record: i64, row: &FindingRow) -> Result<(), S
     db.prepare_cached(
         "INSERT OR REPLACE INTO finding
              (record, own_stage, stage, number, category, title, grid, position, severity,
-              reporter, reported_at_ms, touched_at_ms, conflicts, traces)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+              reporter, reported_at_ms, reopened_at_ms, touched_at_ms, conflicts, traces)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
     )?
     .execute(params![
         record,
         row.own_stage.word(),
-        stage_with(row.own_stage, &whistles_of(db, row.record)?).word(),
+        stage_with(
+            row.own_stage,
+            row.reopened_at_ms,
+            &whistles_of(db, row.record)?
+        )
+        .word(),
         row.number,
         row.category,
         row.title,
@@ -237,6 +242,7 @@ fn write_finding(db: &Connection, record: i64, row: &FindingRow) -> Result<(), S
         row.severity,
         row.reporter,
         row.reported_at_ms,
+        row.reopened_at_ms,
         row.touched_at_ms,
         row.conflicts,
         row.traces,
@@ -294,33 +300,36 @@ fn move_on(db: &Connection, finding: RecordId) -> Result<(), StoreError> {
     let Some((row, _)) = find_record(db, finding)? else {
         return Ok(());
     };
-    let own: Option<String> = db
-        .prepare_cached("SELECT own_stage FROM finding WHERE record = ?1")?
-        .query_row([row], |row| row.get(0))
+    let own: Option<(String, i64)> = db
+        .prepare_cached("SELECT own_stage, reopened_at_ms FROM finding WHERE record = ?1")?
+        .query_row([row], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    let Some(own) = own.as_deref().and_then(FindingStage::from_word) else {
+    let Some((own, reopened_at_ms)) = own else {
         return Ok(());
     };
+    let Some(own) = FindingStage::from_word(&own) else {
+        return Ok(());
+    };
+    let stage = stage_with(own, reopened_at_ms, &whistles_of(db, finding)?);
     db.prepare_cached("UPDATE finding SET stage = ?2 WHERE record = ?1")?
-        .execute(params![
-            row,
-            stage_with(own, &whistles_of(db, finding)?).word()
-        ])?;
+        .execute(params![row, stage.word()])?;
     Ok(())
 }
 
-fn whistles_of(db: &Connection, finding: RecordId) -> Result<Vec<WhistleStage>, StoreError> {
+/// Stage and issue time of the whistles that carry a finding.
+fn whistles_of(db: &Connection, finding: RecordId) -> Result<Vec<(WhistleStage, i64)>, StoreError> {
     let mut statement = db.prepare_cached(
-        "SELECT whistle.stage FROM whistle_finding
+        "SELECT whistle.stage, whistle.issued_at_ms FROM whistle_finding
          JOIN whistle ON whistle.record = whistle_finding.whistle
          WHERE whistle_finding.finding = ?1",
     )?;
     let mut rows = statement.query([finding.0])?;
     let mut stages = Vec::new();
     while let Some(row) = rows.next()? {
-        stages.extend(WhistleStage::from_word(
-            row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?,
-        ));
+        let word = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+        if let Some(stage) = WhistleStage::from_word(word) {
+            stages.push((stage, row.get(1)?));
+        }
     }
     Ok(stages)
 }

@@ -32,6 +32,7 @@ use shaodao_core::domain::record::RecordState;
 use shaodao_core::domain::time::Moment;
 use shaodao_core::domain::whistle::WhistleState;
 use shaodao_core::pack;
+use shaodao_core::store::Store;
 use shaodao_core::sync::wire::{self, EnrolReply};
 use shaodao_server::app::App;
 use shaodao_server::clock::Clock;
@@ -426,11 +427,11 @@ impl World {
                     "{person}: {record} differs (seed {seed})"
                 );
             }
-            let before = rows(&phone.device);
+            let before = rows(phone.device.store());
             phone.device.rebuild().expect("rebuilds");
             assert_eq!(
                 before,
-                rows(&phone.device),
+                rows(phone.device.store()),
                 "{person}: rebuild differs (seed {seed})"
             );
         }
@@ -489,8 +490,7 @@ impl Phone {
 }
 
 /// Everything that lists read, as text to compare.
-pub fn rows(device: &Device) -> String {
-    let store = device.store();
+pub fn rows(store: &Store) -> String {
     let everything = |limit| shaodao_core::store::read::FindingFilter {
         limit,
         ..Default::default()

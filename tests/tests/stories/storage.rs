@@ -58,9 +58,9 @@ fn a_phone_that_restarts_goes_on_from_its_database_alone() {
     let mut world = World::new("restart", 1);
     world.phone(HEAD);
     let finding = world.report(HEAD, GRID, "E0102", "小菜园暴露垃圾");
-    let before = rows(&world.of(HEAD).device);
+    let before = rows(world.of(HEAD).device.store());
     world.restart(HEAD);
-    assert_eq!(rows(&world.of(HEAD).device), before);
+    assert_eq!(rows(world.of(HEAD).device.store()), before);
     world.settle();
     assert_eq!(world.server_count("SELECT COUNT(*) FROM finding"), 1);
     let store = world.of(HEAD).device.store();
