@@ -1,8 +1,10 @@
 //! The world that the stories run in ([`world`]), random histories ([`random`]),
-//! and the day of the demo ([`day`]).
+//! the programs as processes ([`process`]) and the day of the demo ([`day`]).
 
 pub mod world;
 //
 pub mod random;
+//
+pub mod process;
 //
 pub mod day;

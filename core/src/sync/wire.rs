@@ -20,6 +20,8 @@ pub const MAX_PLAIN_BYTES: usize = 16 * 1024 * 1024;
 const WORTH_COMPRESSING: usize = 256;
 /// Fast level: the radio is slower than the processor, but not by much.
 const ZSTD_LEVEL: i32 = 3;
+/// The largest window that a frame may ask memory for: 2^24 bytes, 16 MiB.
+const MAX_WINDOW_LOG: u32 = 24;
 /// The first bytes of every zstd frame (RFC 8878, section 3.1.1).
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
@@ -378,7 +380,11 @@ where
 fn unpack(body: &[u8]) -> Result<Vec<u8>, WireError> {
     use std::io::Read;
     let limit = MAX_PLAIN_BYTES as u64 + 1;
-    let decoder = zstd::stream::Decoder::with_buffer(body).map_err(|_| WireError::Compression)?;
+    let mut decoder =
+        zstd::stream::Decoder::with_buffer(body).map_err(|_| WireError::Compression)?;
+    decoder
+        .window_log_max(MAX_WINDOW_LOG)
+        .map_err(|_| WireError::Compression)?;
     let mut plain = Vec::new();
     // Read in pieces: what a frame's header announces is the sender's word.
     decoder

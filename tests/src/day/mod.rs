@@ -1,15 +1,12 @@
 //! One day of the street, in virtual time, on real parts: a server process,
 //! some fifty phones with databases of their own, HTTP over loopback.
 //!
-//! 1. [`server`] starts, kills and restarts the process and moves its clock.
-//! 2. [`street`] hands out the phones and lets people act and sync.
-//! 3. [`story`] is the day, hour by hour.
-//! 4. [`summary`] counts what came of it and checks that nothing was lost.
+//! 1. [`street`] hands out the phones and lets people act and sync.
+//! 2. [`story`] is the day, hour by hour.
+//! 3. [`summary`] counts what came of it and checks that nothing was lost.
 
-pub mod server;
-// The order of the sentences above.
 pub mod street;
-//
+// The order of the sentences above.
 pub mod story;
 //
 pub mod summary;

@@ -16,7 +16,7 @@ use shaodao_core::sync::transport::Transport;
 use shaodao_core::sync::wire::Standing;
 
 use super::DayError;
-use super::server::ServerProcess;
+use crate::process::ServerProcess;
 
 /// A phone in somebody's pocket.
 pub struct Phone {

@@ -1,10 +1,10 @@
-//! The server process of the day.
+//! The programs as a user runs them: real processes, found beside this one.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use super::DayError;
+use crate::day::DayError;
 
 /// A running server process; killed when dropped.
 pub struct ServerProcess {
@@ -28,7 +28,7 @@ impl ServerProcess {
             // A kept connection would not survive the kill.
             .pool_max_idle_per_host(0)
             .build()?;
-        let binary = binary()?;
+        let binary = binary("shaodao-server")?;
         let data = folder.join("server");
         let (child, listen) = spawn(&binary, &data, "127.0.0.1:0", now_ms)?;
         Ok(Self {
@@ -48,6 +48,20 @@ impl ServerProcess {
     /// Its database.
     pub fn database(&self) -> PathBuf {
         self.data.join("server.db")
+    }
+
+    /// Memory that it holds now, bytes (Linux).
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn resident_bytes(&self) -> Result<u64, DayError> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .ok_or("no VmRSS")?;
+        let kibibytes = line.trim().trim_end_matches(" kB").parse::<u64>()?;
+        Ok(kibibytes * 1024)
     }
 
     /// SIGKILL, in the middle of whatever it does; then started again on the
@@ -154,21 +168,71 @@ fn spawn(
     }
 }
 
-/// The server's binary: beside this one.
-fn binary() -> Result<PathBuf, DayError> {
+/// A program of this workspace: beside this one.
+///
+/// # Errors
+/// It has not been built.
+pub fn binary(name: &str) -> Result<PathBuf, DayError> {
     let mut folder = std::env::current_exe()?;
     folder.pop();
     // A test binary lies one folder deeper.
     if folder.ends_with("deps") {
         folder.pop();
     }
-    let binary = folder.join("shaodao-server");
+    let binary = folder.join(name);
     match binary.is_file() {
         true => Ok(binary),
         false => Err(format!(
-            "{} is not there; build it: cargo build -p shaodao-server",
+            "{} is not there; build it: cargo build --workspace --bins",
             binary.display()
         )
         .into()),
+    }
+}
+
+/// A phone in a terminal: the `shaodao` program on a folder of its own.
+#[derive(Debug, Clone)]
+pub struct Terminal {
+    binary: PathBuf,
+    home: PathBuf,
+}
+
+impl Terminal {
+    /// A phone with its data in `home`.
+    ///
+    /// # Errors
+    /// The program has not been built.
+    pub fn new(home: &Path) -> Result<Self, DayError> {
+        Ok(Self {
+            binary: binary("shaodao")?,
+            home: home.to_owned(),
+        })
+    }
+
+    /// The program with these arguments, in English, JSON on its output.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(["--lang", "en", "--json", "--home"]);
+        command.arg(&self.home).args(args);
+        command
+    }
+
+    /// Runs a command to its end: its JSON, or the JSON of its error.
+    ///
+    /// # Errors
+    /// The error as the program told it, or its bare output.
+    pub fn run(&self, args: &[&str]) -> Result<serde_json::Value, serde_json::Value> {
+        let text = |error: &dyn std::fmt::Display| serde_json::Value::from(error.to_string());
+        let output = self.command(args).output().map_err(|error| text(&error))?;
+        let said = match output.status.success() {
+            true => &output.stdout,
+            false => &output.stderr,
+        };
+        let json =
+            serde_json::from_slice(said).unwrap_or_else(|_| text(&String::from_utf8_lossy(said)));
+        match output.status.success() {
+            true => Ok(json),
+            false => Err(json),
+        }
     }
 }

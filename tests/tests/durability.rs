@@ -1,0 +1,154 @@
+//! Acknowledged means on the disk: phones that are real processes, killed in
+//! the middle of their work.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use shaodao_tests::process::{ServerProcess, Terminal};
+use shaodao_tests::world::MORNING_MS;
+
+const MEMBER: &str = "P01006-01";
+const SECRETARY: &str = "P01006-00";
+const SEED: u64 = 611;
+/// Kills of a phone that captures.
+const CAPTURE_KILLS: usize = 100;
+/// Kills of a phone that stores a reply.
+const SYNC_KILLS: usize = 20;
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("shaodao-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        Self(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn enrolled(server: &ServerProcess, folder: &Path, person: &str) -> Terminal {
+    let people = [person.to_owned()];
+    let tickets = server.tickets(&people, MORNING_MS).expect("a ticket");
+    let phone = Terminal::new(&folder.join(person)).expect("the phone program");
+    let enrolled = phone.run(&["enrol", &server.address(), &tickets[0].1]);
+    assert_eq!(enrolled.expect("enrols")["person"], person);
+    phone
+}
+
+#[test]
+fn a_hundred_kills_lose_nothing_that_was_acknowledged() {
+    println!("durability: seed {SEED}");
+    let folder = Folder::new("durability");
+    let server = ServerProcess::start(&folder.0, MORNING_MS).expect("a server");
+    let phone = enrolled(&server, &folder.0, MEMBER);
+    let mut rng = StdRng::seed_from_u64(SEED);
+    let mut acknowledged = BTreeSet::new();
+    let mut nth = 0;
+    for _ in 0..CAPTURE_KILLS {
+        let until = rng.random_range(1..12);
+        acknowledged.extend(capture_until_killed(&phone, until, &mut nth));
+    }
+    assert!(acknowledged.len() >= CAPTURE_KILLS);
+    let listed = listed(&phone);
+    let lost: Vec<_> = acknowledged.difference(&listed).collect();
+    assert!(
+        lost.is_empty(),
+        "acknowledged and lost: {lost:?} (seed {SEED})"
+    );
+
+    // What is on the disk is a whole chain: the server takes all of it, and a
+    // kill in the middle of storing a reply costs another exchange, no more.
+    let synced = phone.run(&["sync"]).expect("syncs");
+    assert_eq!(synced["troubles"], serde_json::json!([]));
+    let secretary = enrolled(&server, &folder.0, SECRETARY);
+    for _ in 0..SYNC_KILLS {
+        let mut child = secretary
+            .command(&["sync"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("runs");
+        // No sleep: time passes by capturing on the other phone.
+        let until = rng.random_range(1..4);
+        acknowledged.extend(capture_until_killed(&phone, until, &mut nth));
+        let _ = child.kill();
+        child.wait().expect("ends");
+        phone.run(&["sync"]).expect("syncs");
+    }
+    secretary.run(&["sync"]).expect("syncs");
+    let there = self::listed(&secretary);
+    let lost: Vec<_> = acknowledged.difference(&there).collect();
+    assert!(
+        lost.is_empty(),
+        "did not reach the secretary: {lost:?} (seed {SEED})"
+    );
+    for phone in [&phone, &secretary] {
+        let status = phone.run(&["status"]).expect("a status");
+        assert_eq!(
+            (&status["outbox"], &status["troubles"]),
+            (&0.into(), &serde_json::json!([]))
+        );
+    }
+}
+
+/// Reports findings until so many are acknowledged, then kills the process in
+/// the middle of the next; the acknowledged records.
+fn capture_until_killed(phone: &Terminal, until: usize, nth: &mut usize) -> Vec<String> {
+    let mut child = phone
+        .command(&["report", "--batch", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("runs");
+    let mut input = child.stdin.take().expect("an input");
+    let mut output = BufReader::new(child.stdout.take().expect("an output"));
+    for _ in 0..until + 3 {
+        *nth += 1;
+        let line = format!(
+            "{{\"title\":\"第{nth}处井盖破损\",\"category\":\"C0101\",\"grid\":\"530102001006001\"}}\n"
+        );
+        input.write_all(line.as_bytes()).expect("still alive");
+    }
+    let mut acknowledged = Vec::new();
+    let mut line = String::new();
+    while acknowledged.len() < until {
+        line.clear();
+        assert!(
+            output.read_line(&mut line).expect("reads") > 0,
+            "ended early"
+        );
+        acknowledged.push(record_of(&line));
+    }
+    child.kill().expect("SIGKILL");
+    child.wait().expect("ends");
+    // What it still managed to say before it died counts too.
+    for line in output.lines().map_while(Result::ok) {
+        if let Ok(said) = serde_json::from_str::<serde_json::Value>(&line) {
+            acknowledged.extend(said["record"].as_str().map(str::to_owned));
+        }
+    }
+    acknowledged
+}
+
+fn record_of(line: &str) -> String {
+    let said: serde_json::Value = serde_json::from_str(line).expect("JSON");
+    said["record"].as_str().expect("a record").to_owned()
+}
+
+fn listed(phone: &Terminal) -> BTreeSet<String> {
+    let rows = phone.run(&["list", "--limit", "10000"]).expect("lists");
+    let rows = rows.as_array().expect("rows").iter();
+    rows.map(|row| row["record"].as_str().expect("a record").to_owned())
+        .collect()
+}
