@@ -103,7 +103,7 @@ pub async fn live(
     disagree(&mut street, teller, &communities)?;
     whistle(&mut street, teller, &mut communities).await?;
     answer(&mut street, teller, &communities).await?;
-    kill(&mut street, teller).await?;
+    kill(&mut street, teller, &communities).await?;
     deadlines(&mut street, teller, &communities).await?;
     departments(&mut street, teller).await?;
     late_but_valid(&mut street, teller, &communities).await?;
@@ -478,9 +478,21 @@ async fn rework(street: &mut Street, community: &Community) -> Result<(), DayErr
     Ok(())
 }
 
-async fn kill(street: &mut Street, teller: &Teller) -> Result<(), DayError> {
-    street.server.kill_and_restart(street.now_ms)?;
-    teller.say(street, "服务器进程被 SIGKILL 后重新启动,一天继续。 The server was killed (SIGKILL) and started again; the day goes on.");
+/// The server dies with somebody's request on its way.
+async fn kill(
+    street: &mut Street,
+    teller: &Teller,
+    communities: &[Community],
+) -> Result<(), DayError> {
+    let community = communities.first().ok_or("no community")?;
+    let finding = *community.findings.first().ok_or("no finding")?;
+    let body = Body::Note {
+        text: "已拍照,待反馈。".to_owned(),
+    };
+    street.on_finding(&community.head, finding, body)?;
+    street.kill_in_the_middle_of(&community.head).await?;
+    street.sync(&community.head).await?;
+    teller.say(street, "服务器在一次同步途中被 SIGKILL,重新启动后手机重发,一天继续。 The server was killed (SIGKILL) in the middle of a sync and started again; the phone sent it again, the day goes on.");
     Ok(())
 }
 

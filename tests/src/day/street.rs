@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 
 use shaodao_core::device::{Captured, Device, Draft};
 use shaodao_core::domain::action::{Body, Facts, RecordKind};
@@ -187,6 +187,26 @@ impl Street {
             RecordState::Whistle(state) => Ok(*state),
             RecordState::Finding(_) => Err("not a whistle".into()),
         }
+    }
+
+    /// Somebody's request is on its way when the server dies. Whether it was
+    /// read, judged or answered before is chance; the phone never learns.
+    ///
+    /// # Errors
+    /// The server does not come back.
+    pub async fn kill_in_the_middle_of(&mut self, person: &str) -> Result<(), DayError> {
+        let transport = Transport::new(&self.server.address())?;
+        let outgoing = self.phone(person)?.device.prepare_sync()?;
+        let turns = self.rng.random_range(2..12);
+        let kill = async {
+            for _ in 0..turns {
+                tokio::task::yield_now().await;
+            }
+            self.server.kill_and_restart(self.now_ms)
+        };
+        let request = transport.exchange(&outgoing.token, outgoing.body.clone());
+        let (_never_learned, killed) = tokio::join!(request, kill);
+        killed
     }
 
     /// Somebody has a signal (or is at the station) and syncs.

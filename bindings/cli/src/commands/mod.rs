@@ -1,0 +1,273 @@
+//! Doing what was asked.
+
+use std::path::{Path, PathBuf};
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use serde_json::json;
+
+use shaodao_core::device::{Captured, Device, DeviceError, Draft, RecordView};
+use shaodao_core::domain::action::{BLOWER, Body, RecordKind};
+use shaodao_core::domain::directory::Grant;
+use shaodao_core::domain::record::RecordState;
+use shaodao_core::domain::time::{Claim, Moment};
+use shaodao_core::explain::Sentence;
+
+use crate::args::{Args, Command, Outcome, Reasoned};
+use crate::clock::Clock;
+use crate::lang::Lang;
+use crate::resolve;
+use crate::view::{Answer, short};
+
+mod network;
+//
+mod findings;
+//
+mod whistles;
+//
+mod looking;
+
+/// A phone in somebody's hand.
+struct Hand {
+    device: Device,
+    clock: Clock,
+    rng: StdRng,
+    lang: Lang,
+    json: bool,
+}
+
+/// Does one command.
+///
+/// # Errors
+/// What went wrong, in both languages; nothing is half-done.
+pub fn run(args: Args, lang: Lang) -> Result<Answer, Sentence> {
+    let home = args.home.map_or_else(default_home, Ok)?;
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| {
+        let error = error.to_string();
+        Sentence::new(
+            "no_randomness",
+            format!("系统没有随机数:{error}"),
+            format!("No randomness: {error}"),
+        )
+    })?;
+    let mut rng = StdRng::from_seed(seed);
+    let clock = Clock::new(&mut rng);
+    let app = concat!("shaodao ", env!("CARGO_PKG_VERSION"));
+    let device = Device::open(&home, app, &mut rng).map_err(|error| Sentence::from(&error))?;
+    let hand = Hand {
+        device,
+        clock,
+        rng,
+        lang,
+        json: args.json,
+    };
+    hand.dispatch(args.command)
+}
+
+fn default_home() -> Result<PathBuf, Sentence> {
+    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let data = folder("XDG_DATA_HOME").map(PathBuf::from);
+    let home = || folder("HOME").map(|home| Path::new(&home).join(".local/share"));
+    let data = data.or_else(home).ok_or_else(|| {
+        Sentence::new(
+            "no_home",
+            "不知道数据放在哪里,请用 --home 指定文件夹。",
+            "No home folder; name one with --home.",
+        )
+    })?;
+    Ok(data.join("shaodao"))
+}
+
+type Done = Result<Answer, Sentence>;
+
+fn said(error: &DeviceError) -> Sentence {
+    error.into()
+}
+
+impl Hand {
+    fn dispatch(mut self, command: Command) -> Done {
+        match command {
+            Command::Enrol { server, ticket } => self.enrol(&server, &ticket),
+            Command::Report(report) => self.report(&report),
+            Command::Correct {
+                record,
+                facts,
+                title,
+            } => self.correct(&record, &facts, title.as_deref()),
+            Command::Note { record, text } => {
+                let record = resolve::record(&self.device, &record, None)?;
+                self.act(Draft::on(
+                    kind_of(&record),
+                    record.record,
+                    Body::Note { text },
+                ))
+            }
+            Command::SelfResolve { finding, text } => {
+                self.on_finding(&finding, Body::SelfResolve { text })
+            }
+            Command::Review { finding, outcome } => {
+                let Outcome { failed, text } = outcome;
+                let passed = !failed;
+                self.on_finding(&finding, Body::Review { passed, text })
+            }
+            Command::Accept { finding } => self.on_finding(&finding, Body::Accept),
+            Command::Decline(Reasoned { record, reason }) => {
+                self.on_finding(&record, Body::Decline { reason })
+            }
+            Command::Withdraw(Reasoned { record, reason }) => {
+                self.on_finding(&record, Body::Withdraw { reason })
+            }
+            Command::Reopen(Reasoned { record, reason }) => {
+                self.on_finding(&record, Body::Reopen { reason })
+            }
+            Command::Merge { finding, into } => {
+                let into = resolve::finding(&self.device, &into)?;
+                self.on_finding(&finding, Body::Merge { into })
+            }
+            Command::Whistle(order) => self.whistle(order),
+            Command::Summon { whistle, targets } => {
+                let targets = self.targets(&targets)?;
+                self.on_whistle(&whistle, Body::Summon { targets })
+            }
+            Command::Sign(target) => self.as_target(&target, |party| Body::Sign { party }),
+            Command::Arrive { target, heads, at } => {
+                let position = at.as_deref().map(resolve::position).transpose()?;
+                self.as_target(&target, |party| Body::Arrive {
+                    party,
+                    heads,
+                    position,
+                })
+            }
+            Command::Feedback { target, text } => {
+                self.as_target(&target, |party| Body::Feedback { party, text })
+            }
+            Command::Verify {
+                whistle,
+                of,
+                outcome,
+            } => {
+                let (record, state) = resolve::whistle(&self.device, &whistle)?;
+                let directory = self.device.directory().map_err(|error| said(&error))?;
+                let party = resolve::verified_party(&directory, &state, of.as_deref())?;
+                let Outcome { failed, text } = outcome;
+                let passed = !failed;
+                let body = Body::Verify {
+                    party,
+                    passed,
+                    text,
+                };
+                self.act(Draft::on(RecordKind::Whistle, record, body))
+            }
+            Command::Release { whistle, target } => {
+                let party = self.party(&target)?;
+                self.on_whistle(&whistle, Body::Release { party })
+            }
+            Command::Excuse {
+                whistle,
+                target,
+                reason,
+            } => {
+                let party = self.party(&target)?;
+                self.on_whistle(&whistle, Body::Excuse { party, reason })
+            }
+            Command::Conclude { whistle, text } => {
+                self.on_whistle(&whistle, Body::Conclude { text })
+            }
+            Command::Cancel(Reasoned { record, reason }) => {
+                self.on_whistle(&record, Body::Cancel { reason })
+            }
+            Command::Evaluate {
+                whistle,
+                of,
+                score,
+                text,
+            } => {
+                let party = match of.as_str() {
+                    BLOWER => of,
+                    of => self.party(of)?,
+                };
+                self.on_whistle(&whistle, Body::Evaluate { party, score, text })
+            }
+            Command::Escalate(Reasoned { record, reason }) => {
+                self.on_whistle(&record, Body::AskEscalation { reason })
+            }
+            Command::StandDown(Reasoned { record, reason }) => self.stand_down(&record, reason),
+            Command::List(list) => self.list(list),
+            Command::Show { record } => self.show(&record),
+            Command::Search { text, limit } => self.search(&text, limit),
+            Command::Todo => self.todo(),
+            Command::Directory { part, text } => self.directory(part, text.as_deref()),
+            Command::Sync => self.sync(),
+            Command::Status => self.status(),
+        }
+    }
+
+    fn on_finding(&mut self, name: &str, body: Body) -> Done {
+        let finding = resolve::finding(&self.device, name)?;
+        self.act(Draft::on(RecordKind::Finding, finding, body))
+    }
+
+    fn on_whistle(&mut self, name: &str, body: Body) -> Done {
+        let (whistle, _) = resolve::whistle(&self.device, name)?;
+        self.act(Draft::on(RecordKind::Whistle, whistle, body))
+    }
+
+    fn act(&mut self, draft: Draft) -> Done {
+        let (word, zh) = (draft.body.word().to_owned(), draft.body.zh().to_owned());
+        let captured = self.capture(draft)?;
+        let record = short(captured.record);
+        let text = self.lang.pick(
+            format!("✓ {zh}已保存:{record}"),
+            format!("✓ {} saved: {record}", word.replace('_', " ")),
+        );
+        Ok(Answer::new(text, done_json(&captured, &word)))
+    }
+
+    fn capture(&mut self, draft: Draft) -> Result<Captured, Sentence> {
+        let now = self.clock.now();
+        self.device
+            .capture(now, &mut self.rng, draft)
+            .map_err(|error| said(&error))
+    }
+
+    fn grants(&self) -> Vec<Grant> {
+        let directory = self.device.directory().ok();
+        let person = directory.as_ref().and_then(|directory| {
+            let owner = self.device.owner()?;
+            directory.person(&owner.person)
+        });
+        person
+            .map(|person| person.grants.clone())
+            .unwrap_or_default()
+    }
+
+    fn reading_ms(&self) -> Result<i64, Sentence> {
+        let contact = self.device.store().contact();
+        let contact = contact.map_err(|error| Sentence::from(&error))?;
+        let now: Moment = self.clock.now();
+        Ok(Claim::at(now, contact).reading_ms())
+    }
+}
+
+fn kind_of(view: &RecordView) -> RecordKind {
+    match view.state {
+        RecordState::Finding(_) => RecordKind::Finding,
+        RecordState::Whistle(_) => RecordKind::Whistle,
+    }
+}
+
+fn done_json(captured: &Captured, word: &str) -> serde_json::Value {
+    json!({
+        "record": captured.record.to_string(),
+        "action": captured.hash.to_string(),
+        "word": word,
+    })
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Sentence> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Sentence::new("runtime", format!("启动失败:{error}"), error.to_string()))
+}

@@ -1,0 +1,104 @@
+//! Enrolling and syncing.
+
+use std::io::IsTerminal;
+
+use serde_json::json;
+
+use shaodao_core::device::DeviceError;
+use shaodao_core::explain::Sentence;
+use shaodao_core::sync::transport::Transport;
+
+use super::{Done, Hand, runtime, said};
+use crate::view::Answer;
+
+impl Hand {
+    pub(super) fn enrol(&mut self, server: &str, ticket: &str) -> Done {
+        let request = self
+            .device
+            .enrol_request(ticket)
+            .map_err(|error| said(&error))?;
+        let transport = Transport::new(server).map_err(|error| Sentence::from(&error))?;
+        let sent_at = self.clock.now();
+        let reply = runtime()?
+            .block_on(transport.enrol(&request))
+            .map_err(|error| Sentence::from(&error))?;
+        self.device
+            .accept_enrolment(server, sent_at, &reply)
+            .map_err(|error| said(&error))?;
+        let directory = self.device.directory().map_err(|error| said(&error))?;
+        let person = reply.person.as_str().into();
+        let name = directory.name_of(&person);
+        let text = self.lang.pick(
+            format!("已登记:{name}({person}),{}。", directory.street_name),
+            format!("Enrolled: {name} ({person}), {}.", directory.street_name),
+        );
+        let json = json!({ "person": person.0, "name": name, "street": directory.street });
+        Ok(Answer::new(text, json))
+    }
+
+    pub(super) fn sync(&mut self) -> Done {
+        let owner = self.device.owner().cloned();
+        let owner = owner.ok_or_else(|| said(&DeviceError::NotEnrolled))?;
+        let transport = Transport::new(&owner.server).map_err(|error| Sentence::from(&error))?;
+        let clock = self.clock;
+        let lang = self.lang;
+        let tell = !self.json && std::io::stderr().is_terminal();
+        let report = runtime()?.block_on(transport.sync(
+            &mut self.device,
+            || clock.now(),
+            |so_far| {
+                if tell && so_far.outcome.more {
+                    let (sent, fetched) = (so_far.outcome.accepted, so_far.outcome.pulled);
+                    eprint!("\r{} ↑{sent} ↓{fetched}", lang.pick("同步中", "syncing"));
+                }
+            },
+        ));
+        if tell {
+            eprint!("\r\x1b[K");
+        }
+        let report = report.map_err(|error| Sentence::from(&error))?;
+        let outcome = &report.outcome;
+        let mut text = self.lang.pick(
+            format!(
+                "同步完成:上传并入账 {} 项,收到 {} 项。",
+                outcome.accepted, outcome.pulled
+            ),
+            format!(
+                "Synced: {} accepted, {} received.",
+                outcome.accepted, outcome.pulled
+            ),
+        );
+        let troubles: Vec<_> = outcome
+            .troubles
+            .iter()
+            .map(|trouble| {
+                let reason = trouble.reason.map(|reason| (reason.zh(), reason.en()));
+                let (zh, en) = reason.unwrap_or(("", ""));
+                let standing = trouble.standing;
+                let line = self.lang.pick(
+                    format!("\n⚠ {}:{zh}", standing.zh()),
+                    format!("\n⚠ {}: {en}", standing.en()),
+                );
+                text.push_str(&line);
+                json!({
+                    "action": trouble.hash.to_string(),
+                    "standing": standing.word(),
+                    "reason": trouble.reason.map(|reason| reason.code()),
+                    "zh": zh,
+                    "en": en,
+                })
+            })
+            .collect();
+        Ok(Answer::new(
+            text,
+            json!({
+                "accepted": outcome.accepted,
+                "received": outcome.pulled,
+                "troubles": troubles,
+                "requests": report.requests,
+                "bytes_up": report.bytes_up,
+                "bytes_down": report.bytes_down,
+            }),
+        ))
+    }
+}

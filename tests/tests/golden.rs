@@ -1,0 +1,367 @@
+//! Bytes that outlive the process that wrote them: a difference here is a new
+//! format, not a new golden file. `SHAODAO_BLESS=1` writes files that are not
+//! there yet, and only those.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use ed25519_dalek::SigningKey;
+
+use shaodao_core::document::{Document, Member};
+use shaodao_core::domain::action::{
+    Action, Body, EscalationCause, Level, Order, Party, RecordKind, Target, Value, fact,
+};
+use shaodao_core::domain::ids::{BootId, DeviceId, EnvelopeHash, RecordId};
+use shaodao_core::domain::reason::Reason;
+use shaodao_core::domain::time::{Anchor, Claim};
+use shaodao_core::envelope::{self, Envelope, Sealed};
+use shaodao_core::sync::wire::{
+    self, EnrolReply, EnrolRequest, Item, Standing, SyncReply, SyncRequest, Unreadable, Verdict,
+};
+
+/// Every kind of action with every field in use, one after the other.
+fn bodies() -> Vec<(RecordKind, Body)> {
+    use RecordKind::{Finding, Whistle};
+    let text = "已处理".to_owned();
+    let reason = "重复".to_owned();
+    let party = "post:530102001006001/urban".to_owned();
+    let target = Target {
+        party: Party::parse(&party).expect("a party"),
+        lead: true,
+        mandatory: true,
+    };
+    let order = Order {
+        level: Level::Street,
+        platform: 1,
+        area: "530102001".to_owned(),
+        findings: vec![RecordId([7; 16])],
+        targets: vec![target.clone()],
+        sign_by_ms: Some(1_749_610_000_000),
+        report_by_ms: Some(1_749_611_000_000),
+        due_ms: 1_749_620_000_000,
+        parent: Some(RecordId([8; 16])),
+    };
+    let position = "25.0420000,102.7065000,8.0,gps"
+        .parse()
+        .expect("a position");
+    vec![
+        (Finding, Body::Report),
+        (Finding, Body::Correct),
+        (Finding, Body::Note { text: text.clone() }),
+        (Finding, Body::SelfResolve { text: text.clone() }),
+        (
+            Finding,
+            Body::Review {
+                passed: true,
+                text: text.clone(),
+            },
+        ),
+        (Finding, Body::Accept),
+        (Finding, Body::Number),
+        (
+            Finding,
+            Body::Decline {
+                reason: reason.clone(),
+            },
+        ),
+        (
+            Finding,
+            Body::Withdraw {
+                reason: reason.clone(),
+            },
+        ),
+        (
+            Finding,
+            Body::Merge {
+                into: RecordId([9; 16]),
+            },
+        ),
+        (
+            Finding,
+            Body::Reopen {
+                reason: reason.clone(),
+            },
+        ),
+        (Whistle, Body::Issue(order)),
+        (
+            Whistle,
+            Body::Summon {
+                targets: vec![target],
+            },
+        ),
+        (
+            Whistle,
+            Body::Sign {
+                party: party.clone(),
+            },
+        ),
+        (
+            Whistle,
+            Body::Arrive {
+                party: party.clone(),
+                heads: 3,
+                position: Some(position),
+            },
+        ),
+        (
+            Whistle,
+            Body::Feedback {
+                party: party.clone(),
+                text: text.clone(),
+            },
+        ),
+        (
+            Whistle,
+            Body::Verify {
+                party: party.clone(),
+                passed: false,
+                text: text.clone(),
+            },
+        ),
+        (
+            Whistle,
+            Body::Release {
+                party: party.clone(),
+            },
+        ),
+        (
+            Whistle,
+            Body::Excuse {
+                party: party.clone(),
+                reason: reason.clone(),
+            },
+        ),
+        (Whistle, Body::Conclude { text: text.clone() }),
+        (
+            Whistle,
+            Body::Cancel {
+                reason: reason.clone(),
+            },
+        ),
+        (
+            Whistle,
+            Body::Evaluate {
+                party,
+                score: 5,
+                text: text.clone(),
+            },
+        ),
+        (Whistle, Body::AskEscalation { reason }),
+        (
+            Whistle,
+            Body::Escalate {
+                cause: EscalationCause::DuePassed,
+                into: RecordId([10; 16]),
+                round: 1,
+            },
+        ),
+        (
+            Whistle,
+            Body::StandDown {
+                text: text.clone(),
+                round: 1,
+            },
+        ),
+        (
+            Whistle,
+            Body::ProposeStandDown {
+                text: text.clone(),
+                round: 1,
+            },
+        ),
+        (
+            Whistle,
+            Body::Unknown {
+                kind: "from_the_future".to_owned(),
+                fields: [
+                    (1, Value::Text(text)),
+                    (2, Value::List(vec![Value::Int(-1)])),
+                ]
+                .into(),
+            },
+        ),
+    ]
+}
+
+/// The envelopes of [`bodies`]: a chain of one device, each seeing the one
+/// before it on its record.
+fn envelopes() -> Vec<Sealed> {
+    let key = SigningKey::from_bytes(&[42; 32]);
+    let mut sealed: Vec<Sealed> = Vec::new();
+    for (nth, (kind, body)) in bodies().into_iter().enumerate() {
+        let record = RecordId([kind.code(); 16]);
+        let before = sealed.iter().rev();
+        let seen = before
+            .filter(|it| it.envelope.action.record == record)
+            .map(|it| it.hash)
+            .take(1)
+            .collect();
+        let mut facts = shaodao_core::domain::action::Facts::new();
+        if matches!(body, Body::Report | Body::Correct | Body::Issue(_)) {
+            facts.insert(
+                fact::TITLE.to_owned(),
+                Value::Text("北门街燃气泄漏".to_owned()),
+            );
+        }
+        if body == Body::Report {
+            facts.insert(fact::SEVERITY.to_owned(), Value::Int(4));
+        }
+        let envelope = Envelope {
+            street: "530102001".to_owned(),
+            device: DeviceId([5; 16]),
+            dev_seq: nth as u64 + 1,
+            prev: sealed.last().map(|it| it.hash),
+            action: Action {
+                kind,
+                record,
+                person: "P01006-01".into(),
+                facts,
+                body,
+            },
+            seen,
+            claim: Claim {
+                wall_ms: 1_749_603_600_000 + nth as i64,
+                boot: BootId([6; 8]),
+                mono_ms: 1_000 + nth as u64,
+                anchor: (nth > 0).then_some(Anchor {
+                    position: 12,
+                    server_ms: 1_749_603_000_000,
+                    age_ms: (nth > 1).then_some(600_000),
+                }),
+            },
+            app: "golden 1".to_owned(),
+        };
+        sealed.push(envelope.seal(&key).expect("seals"));
+    }
+    sealed
+}
+
+#[test]
+fn envelopes_are_written_and_read_as_ever() {
+    let mut text = String::new();
+    for sealed in envelopes() {
+        let word = sealed.envelope.action.body.word();
+        let _ = writeln!(text, "{word} {} {}", sealed.hash, hex(&sealed.bytes));
+        assert_eq!(
+            envelope::open(&sealed.bytes).expect("opens"),
+            sealed,
+            "{word}"
+        );
+    }
+    golden("envelope_v1.txt", &text);
+}
+
+#[test]
+fn documents_are_derived_as_ever() {
+    let mut text = String::new();
+    for kind in [RecordKind::Finding, RecordKind::Whistle] {
+        let id = RecordId([kind.code(); 16]);
+        let mut document = Document::new(kind, id).expect("a document");
+        let _ = writeln!(text, "genesis {}", hex(&document.heads()));
+        for sealed in envelopes() {
+            if sealed.envelope.action.record == id {
+                let seen = sealed.envelope.seen.clone();
+                let member = Member {
+                    sealed,
+                    seen,
+                    received_at_ms: None,
+                };
+                document.write(member).expect("writes");
+                let _ = writeln!(text, "{}", hex(&document.heads()));
+            }
+        }
+    }
+    golden("heads_v1.txt", &text);
+}
+
+#[test]
+fn messages_are_written_and_read_as_ever() {
+    let hash = EnvelopeHash([3; 32]);
+    let request = SyncRequest {
+        epoch: vec![1; 16],
+        cursor: 12,
+        count: 7,
+        digest: vec![2; 32],
+        directory: 3,
+        push: vec![vec![4; 5].into()],
+        budget: 1 << 20,
+        app: "golden 1".to_owned(),
+        audience: vec![6; 32],
+    };
+    let reply = SyncReply {
+        epoch: vec![1; 16],
+        server_ms: 1_749_603_600_000,
+        verdicts: vec![Verdict {
+            hash: hash.0.to_vec(),
+            standing: Standing::Late.code(),
+            reason: Some(Reason::Closed.code().to_owned()),
+            seen: Some(wire::hashes_to_wire(&[hash])),
+            received_at_ms: 1_749_603_600_001,
+        }],
+        items: vec![Item {
+            envelope: vec![4; 5],
+            received_at_ms: 1_749_603_600_002,
+            standing: Standing::Accepted.code(),
+            seen: None,
+        }],
+        cursor: 13,
+        more: true,
+        directory: Some(b"{}".to_vec().into()),
+        start_over: false,
+        drops: vec![vec![8; 16].into()],
+        audience: vec![6; 32],
+        unreadable: vec![Unreadable {
+            index: 0,
+            reason: Reason::NotCanonical.code().to_owned(),
+        }],
+    };
+    let enrol = EnrolRequest {
+        ticket: "ABCDEFGHJK".to_owned(),
+        device: vec![5; 16],
+        key: vec![9; 32],
+        app: "golden 1".to_owned(),
+    };
+    let enrolled = EnrolReply {
+        token: "token".to_owned(),
+        person: "P01006-01".to_owned(),
+        street: "530102001".to_owned(),
+        epoch: vec![1; 16],
+        server_ms: 1_749_603_600_000,
+        directory: b"{}".to_vec(),
+    };
+    let plain = [
+        ("sync request", minicbor::to_vec(&request)),
+        ("sync reply", minicbor::to_vec(&reply)),
+        ("enrol request", minicbor::to_vec(&enrol)),
+        ("enrol reply", minicbor::to_vec(&enrolled)),
+    ];
+    let mut text = String::new();
+    for (what, bytes) in plain {
+        let _ = writeln!(text, "{what} {}", hex(&bytes.expect("encodes")));
+    }
+    golden("wire_v1.txt", &text);
+    assert_eq!(wire::from_bytes(&wire::to_bytes(&request)), Ok(request));
+    assert_eq!(wire::from_bytes(&wire::to_bytes(&reply)), Ok(reply));
+}
+
+fn golden(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("golden")
+        .join(name);
+    if !path.exists() && std::env::var_os("SHAODAO_BLESS").is_some() {
+        std::fs::write(&path, text).expect("writes");
+    }
+    let frozen = std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    for (nth, (line, wanted)) in text.lines().zip(frozen.lines()).enumerate() {
+        assert_eq!(line, wanted, "{name}, line {}", nth + 1);
+    }
+    assert_eq!(text.lines().count(), frozen.lines().count(), "{name}");
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
