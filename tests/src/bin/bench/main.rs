@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Instant;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use indicatif::ProgressBar;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -43,8 +43,24 @@ struct Args {
     /// Also write the figures as JSON to this file.
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Only this part of the workload.
+    #[arg(long, value_enum)]
+    only: Option<Part>,
     #[command(subcommand)]
     role: Option<Role>,
+}
+
+/// Parts of the workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// A durable capture.
+    Capture,
+    /// Bytes on a phone's disk.
+    Size,
+    /// A thousand new findings.
+    Push,
+    /// Fifty phones at once, and the pull of what they found.
+    Street,
 }
 
 #[derive(Debug, Subcommand)]
@@ -139,10 +155,11 @@ fn run(args: &Args) -> Result<(), AnyError> {
         runtime,
         figures: Vec::new(),
     };
-    bench.capture()?;
-    bench.size()?;
-    bench.push()?;
-    bench.street()?;
+    for part in [Part::Capture, Part::Size, Part::Push, Part::Street] {
+        if args.only.is_none_or(|only| only == part) {
+            bench.part(part)?;
+        }
+    }
     println!();
     for figure in &bench.figures {
         println!("{}", figure.line());
@@ -164,6 +181,15 @@ fn run(args: &Args) -> Result<(), AnyError> {
 }
 
 impl Bench {
+    fn part(&mut self, part: Part) -> Result<(), AnyError> {
+        match part {
+            Part::Capture => self.capture(),
+            Part::Size => self.size(),
+            Part::Push => self.push(),
+            Part::Street => self.street(),
+        }
+    }
+
     /// A durable capture against a bare FULL insert of the same finding.
     fn capture(&mut self) -> Result<(), AnyError> {
         let server = self.server("capture")?;
