@@ -37,7 +37,7 @@ fmt:
 lint: setup
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	.tools/cargo-deny --all-features check licenses bans sources
+	.tools/cargo-deny -L error --all-features check licenses bans sources
 
 setup: .tools/cargo-deny
 	@$(CARGO) fmt --version >/dev/null 2>&1 || rustup component add rustfmt

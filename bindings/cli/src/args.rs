@@ -117,7 +117,7 @@ pub enum Command {
         /// 到场人数 How many people came
         #[arg(long, default_value_t = 1)]
         heads: u32,
-        /// 位置 Where: latitude,longitude[,accuracy in metres[,source]]
+        /// 位置 Where: latitude,longitude, or with the accuracy in metres behind
         #[arg(long, value_name = "POSITION", allow_hyphen_values = true)]
         at: Option<String>,
     },
@@ -243,7 +243,7 @@ pub struct FactArgs {
     /// 分类代码 Category code, see `shaodao directory categories`
     #[arg(long)]
     pub category: Option<String>,
-    /// 位置 Where: latitude,longitude[,accuracy in metres[,source]]
+    /// 位置 Where: latitude,longitude, or with the accuracy in metres behind
     #[arg(long, value_name = "POSITION", allow_hyphen_values = true)]
     pub at: Option<String>,
     /// 网格代码,默认按位置 Grid code; by the position if not given

@@ -1,11 +1,17 @@
 //! The rows that lists, counts and searches read: a projection of the folded
 //! state, the same on the phone and on the server, and always rebuildable.
 
-use crate::domain::action::{Level, RecordKind, fact};
+use crate::domain::action::{Body, Level, RecordKind, fact};
 use crate::domain::finding::{self, FindingStage};
 use crate::domain::ids::RecordId;
 use crate::domain::record::RecordState;
 use crate::domain::whistle::{TargetStage, WhistleStage};
+
+/// Whether the rows of a record change when the server's receipt of such an
+/// action becomes known, its standing apart.
+pub fn changes_by_receipt(body: &Body) -> bool {
+    matches!(body, Body::Reopen { .. })
+}
 
 /// A finding in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Who may do what: role × area × action, in one table ([`by_role`]). Judged on
+//! Who may do what: role × area × action, in one table (`by_role`). Judged on
 //! the server, from the directory and the record, never from what an envelope
 //! says of its author; the phone asks the same function to tell its owner
 //! beforehand.

@@ -5,14 +5,18 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
+use super::search::grams;
 use super::write::{
     find_record, insert_envelope, join_hashes, kind, members, record_row, standing, write_record,
+    write_search,
 };
 use super::{Store, StoreError, put_meta, put_progress};
+use crate::document::rows::{changes_by_receipt, search_text};
 use crate::document::{Document, Member};
 use crate::domain::action::RecordKind;
 use crate::domain::ids::{EnvelopeHash, RecordId};
 use crate::domain::time::LastContact;
+use crate::envelope;
 use crate::sync::plan::Progress;
 use crate::sync::settle::{Incoming, Settlement};
 use crate::sync::wire::{Judgement, Standing};
@@ -106,18 +110,20 @@ fn judged(
     applied: &mut Applied,
 ) -> Result<(), StoreError> {
     let mut find = db.prepare_cached(
-        "SELECT envelope.id, envelope.standing, record.id, record.record, record.kind
+        "SELECT envelope.id, envelope.standing, envelope.bytes, record.id, record.record,
+                record.kind
          FROM envelope JOIN record ON record.id = envelope.record WHERE envelope.hash = ?1",
     )?;
     let found = find
         .query_row([judgement.hash.0], |row| {
             let record: (i64, RecordId, RecordKind) =
-                (row.get(2)?, row.get(3).map(RecordId)?, kind(row, 4)?);
-            Ok((row.get::<_, i64>(0)?, standing(row, 1)?, record))
+                (row.get(3)?, row.get(4).map(RecordId)?, kind(row, 5)?);
+            let bytes: Vec<u8> = row.get(2)?;
+            Ok((row.get::<_, i64>(0)?, standing(row, 1)?, bytes, record))
         })
         .optional()?;
     // A verdict about something dropped since: nothing to do.
-    let Some((envelope, before, (row, record, kind))) = found else {
+    let Some((envelope, before, bytes, (row, record, kind))) = found else {
         return Ok(());
     };
     db.prepare_cached("DELETE FROM outbox WHERE envelope = ?1")?
@@ -136,14 +142,15 @@ fn judged(
         _ if before != judgement.standing => applied.troubles.push(judgement.clone()),
         _ => {}
     }
-    touched.insert(
-        record,
-        Touched {
-            row,
-            kind,
-            fresh: None,
-        },
-    );
+    // What was shown as saved and is now accepted as it was changes no row.
+    let as_it_was = before == Standing::Pending
+        && judgement.standing == Standing::Accepted
+        && judgement.seen.is_none()
+        && !changes_by_receipt(&envelope::open(&bytes)?.envelope.action.body);
+    if !as_it_was {
+        let fresh = None;
+        touched.insert(record, Touched { row, kind, fresh });
+    }
     Ok(())
 }
 
@@ -215,13 +222,19 @@ fn arrived(
 }
 
 fn project_all(db: &Connection, touched: BTreeMap<RecordId, Touched>) -> Result<(), StoreError> {
+    let mut texts = Vec::with_capacity(touched.len());
     for (record, Touched { row, kind, fresh }) in touched {
         let members = match fresh {
             Some(members) => members,
             None => members(db, row)?,
         };
         let (document, _) = Document::rebuild(kind, record, members)?;
-        write_record(db, row, &document, &document.fold())?;
+        let state = document.fold();
+        write_record(db, row, &document, &state)?;
+        texts.push((row, grams(&search_text(&state))));
+    }
+    for (row, grams) in texts {
+        write_search(db, row, &grams)?;
     }
     Ok(())
 }

@@ -13,6 +13,7 @@
 
 use std::path::Path;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use crate::document::WriteError;
@@ -86,6 +87,8 @@ impl Store {
         // The journal mode answers with a row.
         db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
         db.pragma_update(None, "foreign_keys", true)?;
+        // Without it statements are planned again whenever a value changes.
+        db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         db.pragma_update(None, "synchronous", "FULL")?;
         db.set_prepared_statement_cache_capacity(64);
         let mut store = Self { db };

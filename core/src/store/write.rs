@@ -43,6 +43,7 @@ impl Store {
         )?;
         put_meta(&transaction, "chain_newest", &sealed.hash.0)?;
         write_record(&transaction, record, document, state)?;
+        write_search(&transaction, record, &grams(&search_text(state)))?;
         Ok(transaction.commit()?)
     }
 
@@ -64,7 +65,9 @@ impl Store {
         };
         for (record, kind, id) in records {
             let (document, _) = Document::rebuild(kind, id, members(&transaction, record)?)?;
-            write_record(&transaction, record, &document, &document.fold())?;
+            let state = document.fold();
+            write_record(&transaction, record, &document, &state)?;
+            write_search(&transaction, record, &grams(&search_text(&state)))?;
         }
         let mut progress = super::Progress {
             epoch: get_meta(&transaction, "epoch")?.unwrap_or_default(),
@@ -200,7 +203,7 @@ pub(super) fn members(db: &Connection, record: i64) -> Result<Vec<Member>, Store
     Ok(members)
 }
 
-/// Writes heads, rows and search text of one record.
+/// Writes heads and rows of one record; its search text is written apart.
 pub(super) fn write_record(
     db: &Connection,
     record: i64,
@@ -213,17 +216,31 @@ pub(super) fn write_record(
         Rows::Finding(row) => write_finding(db, record, &row)?,
         Rows::Whistle(row) => write_whistle(db, record, &row)?,
     }
+    Ok(())
+}
+
+/// Writes the search text of one record. Where many are written, all of them
+/// come after the rows: the index flushes what it has gathered whenever another
+/// statement begins that may have to be undone.
+pub(super) fn write_search(db: &Connection, record: i64, grams: &str) -> Result<(), StoreError> {
     db.prepare_cached("INSERT OR REPLACE INTO search (rowid, grams) VALUES (?1, ?2)")?
-        .execute(params![record, grams(&search_text(state))])?;
+        .execute(params![record, grams])?;
     Ok(())
 }
 
 fn write_finding(db: &Connection, record: i64, row: &FindingRow) -> Result<(), StoreError> {
     db.prepare_cached(
-        "INSERT OR REPLACE INTO finding
+        "INSERT INTO finding
              (record, own_stage, stage, number, category, title, grid, position, severity,
               reporter, reported_at_ms, reopened_at_ms, touched_at_ms, conflicts, traces)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+         ON CONFLICT (record) DO UPDATE SET
+             own_stage = excluded.own_stage, stage = excluded.stage, number =
+             excluded.number, category = excluded.category, title = excluded.title, grid =
+             excluded.grid, position = excluded.position, severity = excluded.severity,
+             reporter = excluded.reporter, reported_at_ms = excluded.reported_at_ms,
+             reopened_at_ms = excluded.reopened_at_ms, touched_at_ms =
+             excluded.touched_at_ms, conflicts = excluded.conflicts, traces = excluded.traces",
     )?
     .execute(params![
         record,
@@ -252,10 +269,16 @@ fn write_finding(db: &Connection, record: i64, row: &FindingRow) -> Result<(), S
 
 fn write_whistle(db: &Connection, record: i64, row: &WhistleRow) -> Result<(), StoreError> {
     db.prepare_cached(
-        "INSERT OR REPLACE INTO whistle
+        "INSERT INTO whistle
              (record, stage, level, platform, area, title, blower, issued_at_ms, due_at_ms,
               touched_at_ms, parent, traces)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+         ON CONFLICT (record) DO UPDATE SET
+             stage = excluded.stage, level = excluded.level, platform = excluded.platform,
+             area = excluded.area, title = excluded.title, blower = excluded.blower,
+             issued_at_ms = excluded.issued_at_ms, due_at_ms = excluded.due_at_ms,
+             touched_at_ms = excluded.touched_at_ms, parent = excluded.parent, traces =
+             excluded.traces",
     )?
     .execute(params![
         record,
