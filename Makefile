@@ -26,6 +26,7 @@ serve:
 	$(CARGO) run --release -p shaodao-server -- serve
 
 bench:
+	$(CARGO) bench -p shaodao-core --bench micro
 	$(CARGO) run --release -p shaodao-tests --bin bench
 
 doc:
