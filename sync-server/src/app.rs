@@ -26,6 +26,8 @@ const CHECK_EVERY_MS: i64 = 3_600_000;
 /// Most envelopes judged in one transaction, so that one phone with a month's
 /// backlog does not hold up the others.
 const JUDGE_AT_ONCE: usize = 256;
+/// Signatures checked by one task.
+const CHECK_AT_ONCE: usize = 64;
 
 /// The running server, without its sockets.
 pub struct App {
@@ -121,9 +123,7 @@ impl App {
         caller: Caller,
         request: SyncRequest,
     ) -> Result<SyncReply, WriteFailed> {
-        let push: Vec<Vec<u8>> = request.push.iter().map(|bytes| bytes.to_vec()).collect();
-        let app = self.clone();
-        let checked = blocking(move || app.check_all(&push)).await?;
+        let checked = self.check_all(&request).await?;
         let mut verdicts = Vec::new();
         let mut unreadable = Vec::new();
         let mut authentic = Vec::new();
@@ -172,7 +172,25 @@ impl App {
         Ok(reply)
     }
 
-    fn check_all(&self, push: &[Vec<u8>]) -> Result<Vec<Checked>, DbError> {
+    /// Checks what was pushed, on as many threads as there are.
+    async fn check_all(
+        self: &Arc<Self>,
+        request: &SyncRequest,
+    ) -> Result<Vec<Checked>, WriteFailed> {
+        let mut parts = Vec::new();
+        for part in request.push.chunks(CHECK_AT_ONCE) {
+            let part: Vec<Vec<u8>> = part.iter().map(|bytes| bytes.to_vec()).collect();
+            let app = self.clone();
+            parts.push(tokio::spawn(blocking(move || app.check_some(&part))));
+        }
+        let mut checked = Vec::with_capacity(request.push.len());
+        for part in parts {
+            checked.extend(part.await.map_err(|_| WriteFailed::Stopping)??);
+        }
+        Ok(checked)
+    }
+
+    fn check_some(&self, push: &[Vec<u8>]) -> Result<Vec<Checked>, DbError> {
         let mut failed = None;
         let checked = push
             .iter()

@@ -25,7 +25,9 @@ use crate::clock::Clock;
 use crate::db::{self, DbError, rows};
 
 /// Documents kept in memory between requests.
-const CACHED_DOCUMENTS: usize = 1_000;
+const CACHED_DOCUMENTS: NonZeroUsize = capacity(1_000);
+/// Audience keys kept in memory between requests.
+const CACHED_KEYS: NonZeroUsize = capacity(4_096);
 /// A ticket is worth something for so long, milliseconds.
 pub const TICKET_MS: i64 = 15 * 60_000;
 
@@ -76,6 +78,8 @@ pub struct Engine {
     pub(crate) key: SigningKey,
     pub(crate) boot: BootId,
     documents: LruCache<RecordId, Document>,
+    /// Ids of audience keys.
+    pub(crate) keys: LruCache<String, i64>,
     rng: StdRng,
 }
 
@@ -106,7 +110,6 @@ impl Engine {
         }
         let (device, key) = identity(&transaction, &mut rng, clock.now_ms())?;
         transaction.commit()?;
-        let capacity = NonZeroUsize::new(CACHED_DOCUMENTS).unwrap_or(NonZeroUsize::MIN);
         Ok(Self {
             db,
             directory: Arc::new(pack::directory(&json)?),
@@ -114,7 +117,8 @@ impl Engine {
             device,
             key,
             boot: BootId::random(&mut rng),
-            documents: LruCache::new(capacity),
+            documents: LruCache::new(CACHED_DOCUMENTS),
+            keys: LruCache::new(CACHED_KEYS),
             rng,
         })
     }
@@ -134,7 +138,7 @@ impl Engine {
         let result = work(self);
         if let Err(error) = self.db.execute_batch("COMMIT") {
             let _ = self.db.execute_batch("ROLLBACK");
-            self.documents.clear();
+            self.forget();
             return Err(error.into());
         }
         Ok(result)
@@ -151,11 +155,17 @@ impl Engine {
         self.db.execute_batch("SAVEPOINT one")?;
         let result = work(self);
         if result.is_err() {
-            self.documents.clear();
+            self.forget();
             self.db.execute_batch("ROLLBACK TO one")?;
         }
         self.db.execute_batch("RELEASE one")?;
         result
+    }
+
+    /// After a rollback memory may be ahead of the database.
+    fn forget(&mut self) {
+        self.documents.clear();
+        self.keys.clear();
     }
 
     /// Opens a ticket for a person: 10 characters, to be typed within 15
@@ -259,6 +269,14 @@ impl Engine {
         (0..length)
             .map(|_| char::from(ALPHABET[self.rng.random_range(0..32usize)]))
             .collect()
+    }
+}
+
+/// The size of a cache; at least one.
+const fn capacity(size: usize) -> NonZeroUsize {
+    match NonZeroUsize::new(size) {
+        Some(size) => size,
+        None => NonZeroUsize::MIN,
     }
 }
 

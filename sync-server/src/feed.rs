@@ -1,8 +1,9 @@
 //! The feed: what was accepted, in commit order, each piece for the audiences
 //! that it is meant for.
 //!
-//! 1. An accepted envelope takes the next position; the counter is a row of the
-//!    same transaction, so positions have no gaps and are in commit order.
+//! 1. An accepted envelope takes the next position; there is one writer, and
+//!    the row is part of the same transaction, so positions have no gaps and are
+//!    in commit order.
 //! 2. A record's audience follows from where it is, who reported or blew it,
 //!    and whom its whistles summon. It only grows.
 //! 3. A record that becomes visible to somebody later joins the feed again, for
@@ -19,7 +20,7 @@ use shaodao_core::domain::record::RecordState;
 use shaodao_core::envelope::Sealed;
 use shaodao_core::sync::wire::{Item, Judgement, hashes_to_wire};
 
-use crate::db::{self, DbError, rows};
+use crate::db::{DbError, rows};
 use crate::engine::{Engine, EngineError};
 
 /// Positions looked at for one reply, per audience key.
@@ -155,7 +156,6 @@ impl Engine {
 
     fn append(&mut self, envelope: i64, keys: &BTreeSet<i64>) -> Result<(), EngineError> {
         let position = self.feed_head()?.cast_signed() + 1;
-        db::set_meta(&self.db, "feed_head", &position)?;
         self.db
             .prepare_cached("INSERT INTO feed (position, envelope) VALUES (?1, ?2)")?
             .execute([position, envelope])?;
@@ -168,14 +168,21 @@ impl Engine {
         Ok(())
     }
 
-    fn key_id(&self, name: &str) -> Result<i64, EngineError> {
-        if let Some(id) = key_id(&self.db, name)? {
-            return Ok(id);
+    fn key_id(&mut self, name: &str) -> Result<i64, EngineError> {
+        if let Some(id) = self.keys.get(name) {
+            return Ok(*id);
         }
-        self.db
-            .prepare_cached("INSERT INTO audience_key (name) VALUES (?1)")?
-            .execute([name])?;
-        Ok(self.db.last_insert_rowid())
+        let id = match key_id(&self.db, name)? {
+            Some(id) => id,
+            None => {
+                self.db
+                    .prepare_cached("INSERT INTO audience_key (name) VALUES (?1)")?
+                    .execute([name])?;
+                self.db.last_insert_rowid()
+            }
+        };
+        self.keys.put(name.to_owned(), id);
+        Ok(id)
     }
 
     fn audience(&self, record: i64) -> Result<BTreeSet<i64>, EngineError> {
@@ -228,9 +235,9 @@ impl Engine {
 /// # Errors
 /// See [`DbError`].
 pub fn head(db: &Connection) -> Result<u64, DbError> {
-    Ok(db::meta::<i64>(db, "feed_head")?
-        .unwrap_or(0)
-        .cast_unsigned())
+    let mut statement = db.prepare_cached("SELECT COALESCE(MAX(position), 0) FROM feed")?;
+    let head: i64 = statement.query_row([], |row| row.get(0))?;
+    Ok(head.cast_unsigned())
 }
 
 /// The audience keys of a device: those of its person, and its own.

@@ -33,7 +33,8 @@ impl Engine {
                 Some(due_at_ms) => self
                     .db
                     .prepare_cached(
-                        "INSERT OR REPLACE INTO timer (whistle, due_at_ms) VALUES (?1, ?2)",
+                        "INSERT INTO timer (whistle, due_at_ms) VALUES (?1, ?2)
+                         ON CONFLICT (whistle) DO UPDATE SET due_at_ms = excluded.due_at_ms",
                     )?
                     .execute([record, due_at_ms])?,
                 None => self
@@ -48,10 +49,16 @@ impl Engine {
     fn write_finding(&self, record: i64, row: &FindingRow) -> Result<(), EngineError> {
         self.db
             .prepare_cached(
-                "INSERT OR REPLACE INTO finding
+                "INSERT INTO finding
                      (record, own_stage, number, category, title, grid, severity, reporter,
                       reported_at_ms, conflicts, traces)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+                 ON CONFLICT (record) DO UPDATE SET
+                     own_stage = excluded.own_stage, number = excluded.number,
+                     category = excluded.category, title = excluded.title,
+                     grid = excluded.grid, severity = excluded.severity,
+                     reporter = excluded.reporter, reported_at_ms = excluded.reported_at_ms,
+                     conflicts = excluded.conflicts, traces = excluded.traces",
             )?
             .execute(params![
                 record,
@@ -72,10 +79,16 @@ impl Engine {
     fn write_whistle(&self, record: i64, row: &WhistleRow) -> Result<(), EngineError> {
         self.db
             .prepare_cached(
-                "INSERT OR REPLACE INTO whistle
+                "INSERT INTO whistle
                      (record, stage, level, platform, area, title, blower, issued_at_ms,
                       due_at_ms, parent, traces)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+                 ON CONFLICT (record) DO UPDATE SET
+                     stage = excluded.stage, level = excluded.level,
+                     platform = excluded.platform, area = excluded.area,
+                     title = excluded.title, blower = excluded.blower,
+                     issued_at_ms = excluded.issued_at_ms, due_at_ms = excluded.due_at_ms,
+                     parent = excluded.parent, traces = excluded.traces",
             )?
             .execute(params![
                 record,
