@@ -6,7 +6,8 @@
 //! nobody answers, **announced** and **pulled** back.
 //!
 //! The modules stand in that order: [`domain`] decides what can happen,
-//! [`envelope`] signs it, [`document`] writes and folds it, `store` keeps it on
+//! [`envelope`] signs it ([`seal`] keeps
+//! what is not for everybody), [`document`] writes and folds it, `store` keeps it on
 //! the phone, [`sync`] carries it, and `device` is a phone in one type, whose
 //! errors `explain` says to people. [`pack`] reads the data that the domain
 //! needs.
@@ -14,6 +15,8 @@
 pub mod domain;
 // The order of the sentence above.
 pub mod envelope;
+//
+pub mod seal;
 //
 pub mod document;
 //

@@ -7,8 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use super::ids::{PersonId, RecordId};
+use super::ids::{PersonId, PrivateId, RecordId};
 use super::place::Position;
+use super::private::PrivateKind;
 
 /// The two kinds of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -274,6 +275,20 @@ pub enum Body {
         /// Why.
         reason: String,
     },
+    /// Finding: personal data left beside it (托付); see [`super::private`].
+    Confide {
+        /// Commits to the ciphertext.
+        item: PrivateId,
+        /// What kind.
+        kind: PrivateKind,
+    },
+    /// Finding: personal data erased everywhere (擦除).
+    Erase {
+        /// Which.
+        item: PrivateId,
+        /// Why.
+        reason: String,
+    },
 
     /// Whistle: issued (吹哨).
     Issue(Order),
@@ -416,6 +431,8 @@ impl Body {
             Self::Withdraw { .. } => "withdraw",
             Self::Merge { .. } => "merge",
             Self::Reopen { .. } => "reopen",
+            Self::Confide { .. } => "confide",
+            Self::Erase { .. } => "erase",
             Self::Issue(_) => "issue",
             Self::Summon { .. } => "summon",
             Self::Sign { .. } => "sign",
@@ -469,6 +486,8 @@ pub fn word_zh(word: &str) -> &str {
         "withdraw" => "撤回",
         "merge" => "合并",
         "reopen" => "重开",
+        "confide" => "托付隐私信息",
+        "erase" => "擦除隐私信息",
         "issue" => "吹哨",
         "summon" => "加派",
         "sign" => "签收",

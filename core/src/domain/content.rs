@@ -40,6 +40,7 @@ pub fn check(action: &Action, directory: &Directory) -> Result<(), Reason> {
         | Body::Reopen { reason }
         | Body::Cancel { reason }
         | Body::AskEscalation { reason }
+        | Body::Erase { reason, .. }
         | Body::Excuse { reason, .. } => required(reason, MAX_TEXT),
         Body::Note { text } | Body::SelfResolve { text } | Body::Feedback { text, .. } => {
             required(text, MAX_TEXT)

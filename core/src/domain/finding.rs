@@ -13,6 +13,7 @@ use super::codes::CategoryCode;
 use super::history::{Entry, History, Register, Registers, Trace};
 use super::ids::{EnvelopeHash, PersonId, RecordId};
 use super::place::Position;
+use super::private::{Confidences, Confided};
 use super::reason::Reason;
 use super::whistle::WhistleStage;
 
@@ -123,6 +124,8 @@ pub struct FindingState {
     pub self_resolved_by: Option<PersonId>,
     /// The finding that it was merged into.
     pub merged_into: Option<RecordId>,
+    /// Personal data left beside it.
+    pub confided: Confidences,
     /// The facts.
     pub facts: Registers,
     /// Actions without effect.
@@ -141,6 +144,7 @@ impl FindingState {
             reopened_at_ms: 0,
             self_resolved_by: None,
             merged_into: None,
+            confided: Confidences::new(),
             facts: Registers::new(),
             traces: Vec::new(),
             touched_at_ms: 0,
@@ -238,6 +242,22 @@ impl FindingState {
                 }
                 Merged => return Err(Reason::Closed),
                 _ => return Err(Reason::AlreadyDecided),
+            },
+            Body::Confide { item, kind } => {
+                if self.confided.contains_key(item) {
+                    return Err(Reason::AlreadyExists);
+                }
+                let confided = Confided {
+                    kind: *kind,
+                    by: entry.person.clone(),
+                    erased: None,
+                };
+                self.confided.insert(*item, confided);
+            }
+            Body::Erase { item, reason } => match self.confided.get_mut(item) {
+                None => return Err(Reason::NothingConfided),
+                Some(confided) if confided.erased.is_some() => return Err(Reason::Erased),
+                Some(confided) => confided.erased = Some((entry.person.clone(), reason.clone())),
             },
             _ => return Err(Reason::NoSuchTarget),
         }

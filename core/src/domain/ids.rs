@@ -81,6 +81,11 @@ byte_id!(
     EnvelopeHash, 32
 );
 
+byte_id!(
+    /// SHA-256 of the ciphertext of something confided to a finding.
+    PrivateId, 32
+);
+
 impl RecordId {
     /// Draws a new id.
     pub fn random(rng: &mut impl Rng) -> Self {

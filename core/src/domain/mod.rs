@@ -4,8 +4,9 @@
 //! Read in this order: the words ([`ids`], [`time`], [`calendar`], [`place`],
 //! [`codes`]), who is who ([`directory`]), what can happen ([`action`],
 //! [`reason`]), what it amounts to ([`history`], [`finding`], [`whistle`],
-//! [`record`]), who may do it ([`content`], [`rights`]), and who takes over when
-//! nobody answers ([`escalation`]).
+//! [`record`]), who may do it ([`content`], [`rights`]), who reads what is not
+//! for everybody ([`private`]), and who takes over when nobody answers
+//! ([`escalation`]).
 
 pub mod ids;
 // Words first.
@@ -34,5 +35,7 @@ pub mod record;
 pub mod content;
 //
 pub mod rights;
+//
+pub mod private;
 //
 pub mod escalation;

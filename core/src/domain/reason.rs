@@ -133,6 +133,14 @@ reasons! {
     NoHigherLevel "no_higher_level"
         "已经是街道级哨令,没有更高一级可以上报。"
         "This is a street whistle already; there is no higher level here.";
+    /// No such personal data here.
+    NothingConfided "nothing_confided"
+        "这里没有这条隐私信息。"
+        "There is no such personal data here.";
+    /// The personal data was erased.
+    Erased "erased"
+        "这条隐私信息已经擦除。"
+        "This personal data was erased already.";
     /// An unverified conclusion was overtaken by a failed verification.
     Overtaken "overtaken"
         "有人同时核实不通过,以返工为准。"

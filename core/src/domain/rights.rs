@@ -24,6 +24,8 @@ enum Standing {
     Target,
     /// Scores the other side.
     OtherSide,
+    /// Confided it, or holds one of these roles over the record's area.
+    ConfiderOr(&'static [Role]),
     /// Is the server.
     Server,
     /// Is the server, or blows at the whistle's level and area.
@@ -44,6 +46,10 @@ fn by_role(word: &str, kind: RecordKind) -> Option<Standing> {
         ("accept" | "decline" | "merge" | "reopen", RecordKind::Finding) => {
             Standing::Over(&[Secretary, Dispatcher])
         }
+        ("confide", RecordKind::Finding) => {
+            Standing::Within(&[Member, Secretary, Supervisor, Dispatcher])
+        }
+        ("erase", RecordKind::Finding) => Standing::ConfiderOr(&[Secretary, Dispatcher]),
         ("number", RecordKind::Finding) => Standing::Server,
         ("note", _) => Standing::Within(&[Member, Secretary, Supervisor, Dispatcher]),
         ("issue" | "correct" | "summon" | "release" | "excuse" | "conclude" | "cancel", _) => {
@@ -91,6 +97,10 @@ pub fn permit(directory: &Directory, action: &Action, state: &RecordState) -> Re
         Standing::ReporterOr(roles) => match reporter(state) == Some(&person.id) {
             true => Ok(()),
             false if roles.is_empty() => Err(Reason::NotYours),
+            false => over(person, roles, area).map_err(|_| Reason::NotYours),
+        },
+        Standing::ConfiderOr(roles) => match confider(action, state) == Some(&person.id) {
+            true => Ok(()),
             false => over(person, roles, area).map_err(|_| Reason::NotYours),
         },
         Standing::Blower | Standing::ServerOrBlower => blower(person, action, state),
@@ -211,6 +221,16 @@ fn area_of<'a>(action: &'a Action, state: &'a RecordState) -> Option<&'a str> {
         (_, RecordState::Whistle(whistle)) => {
             whistle.order.as_ref().map(|order| order.area.as_str())
         }
+    }
+}
+
+/// Who confided what the action is about.
+fn confider<'a>(action: &Action, state: &'a RecordState) -> Option<&'a PersonId> {
+    match (&action.body, state) {
+        (Body::Erase { item, .. }, RecordState::Finding(finding)) => {
+            finding.confided.get(item).map(|confided| &confided.by)
+        }
+        _ => None,
     }
 }
 

@@ -8,7 +8,8 @@
 use std::collections::BTreeMap;
 
 use crate::domain::action::{Body, EscalationCause, Level, Order, Party, Target, Value};
-use crate::domain::ids::RecordId;
+use crate::domain::ids::{PrivateId, RecordId};
+use crate::domain::private::PrivateKind;
 
 /// Numbered fields of a body.
 pub type Fields = BTreeMap<u8, Value>;
@@ -27,6 +28,14 @@ pub fn encode(body: &Body) -> (String, Fields) {
         | Body::Cancel { reason }
         | Body::AskEscalation { reason } => [(0, text_of(reason))].into(),
         Body::Merge { into } => [(0, id(*into))].into(),
+        Body::Confide { item, kind } => [
+            (0, Value::Bytes(item.0.to_vec())),
+            (1, text_of(kind.word())),
+        ]
+        .into(),
+        Body::Erase { item, reason } => {
+            [(0, Value::Bytes(item.0.to_vec())), (1, text_of(reason))].into()
+        }
         Body::Issue(order) => order_fields(order),
         Body::Summon { targets } => [(0, targets_value(targets))].into(),
         Body::Sign { party } | Body::Release { party } => [(0, text_of(party))].into(),
@@ -101,6 +110,10 @@ fn known(word: &str, fields: &Fields) -> Option<Body> {
         _ => None,
     };
     let record = |key: u8| fields.get(&key).and_then(read_id);
+    let private = |key: u8| match fields.get(&key) {
+        Some(Value::Bytes(bytes)) => PrivateId::from_slice(bytes),
+        _ => None,
+    };
     Some(match word {
         "report" => Body::Report,
         "correct" => Body::Correct,
@@ -116,6 +129,14 @@ fn known(word: &str, fields: &Fields) -> Option<Body> {
         "withdraw" => Body::Withdraw { reason: text(0)? },
         "merge" => Body::Merge { into: record(0)? },
         "reopen" => Body::Reopen { reason: text(0)? },
+        "confide" => Body::Confide {
+            item: private(0)?,
+            kind: PrivateKind::from_word(&text(1)?)?,
+        },
+        "erase" => Body::Erase {
+            item: private(0)?,
+            reason: text(1)?,
+        },
         "issue" => Body::Issue(read_order(fields)?),
         "summon" => Body::Summon {
             targets: read_targets(fields.get(&0)?)?,
