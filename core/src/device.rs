@@ -24,17 +24,20 @@ use zeroize::Zeroizing;
 use crate::document::{Document, Member, WriteError};
 use crate::domain::action::{Action, Body, Facts, RecordKind, Value, fact};
 use crate::domain::directory::Directory;
+use crate::domain::finding::FindingState;
 use crate::domain::history::History;
-use crate::domain::ids::{DeviceId, EnvelopeHash, PersonId, RecordId};
+use crate::domain::ids::{DeviceId, EnvelopeHash, PersonId, PrivateId, RecordId};
+use crate::domain::private::{Confided, MAX_PRIVATE, PrivateKind};
 use crate::domain::reason::Reason;
 use crate::domain::record::{RecordState, Refused, capture};
 use crate::domain::time::{Claim, Moment};
 use crate::envelope::{Envelope, OpenError};
 use crate::pack::{self, PackError};
+use crate::seal::{self, SealedText};
 use crate::store::apply::Applied;
 use crate::store::read::FindingSummary;
 use crate::store::{Store, StoreError};
-use crate::sync::plan::{PUSH_BUDGET_BYTES, plan};
+use crate::sync::plan::{PUSH_BUDGET_BYTES, PUSH_PRIVATE, plan};
 use crate::sync::settle::{SettleError, settle};
 use crate::sync::wire::{self, EnrolReply, EnrolRequest, Judgement, Standing, WireError};
 
@@ -158,6 +161,18 @@ pub struct RecordView {
     pub history: History,
     /// Where each envelope stands, set-aside ones included.
     pub account: Vec<(EnvelopeHash, Standing, Option<Reason>)>,
+}
+
+/// Personal data beside a finding, as this phone may show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Confidence {
+    /// Which.
+    pub item: PrivateId,
+    /// What everybody sees of it.
+    pub confided: Confided,
+    /// The text; `None` if it is erased, has not arrived, or is not meant for
+    /// this phone.
+    pub text: Option<String>,
 }
 
 /// The first half of an exchange.
@@ -319,6 +334,73 @@ impl Device {
         rng: &mut impl Rng,
         draft: Draft,
     ) -> Result<Captured, DeviceError> {
+        self.capture_with(now, rng, draft, None)
+    }
+
+    /// Leaves personal data beside a finding: the text under a key of its own,
+    /// for those who need it ([`crate::domain::private`]).
+    ///
+    /// # Errors
+    /// See [`DeviceError`]; nothing was saved.
+    pub fn confide(
+        &mut self,
+        now: Moment,
+        rng: &mut impl Rng,
+        finding: RecordId,
+        kind: PrivateKind,
+        text: &str,
+    ) -> Result<Captured, DeviceError> {
+        let refused = |reason| Refused {
+            state: "new",
+            action: "confide".to_owned(),
+            reason,
+        };
+        if text.trim().is_empty() {
+            return Err(refused(Reason::Empty).into());
+        }
+        if text.chars().count() > MAX_PRIVATE {
+            return Err(refused(Reason::TooLong).into());
+        }
+        let sealed = seal::seal(rng, finding, kind, text).map_err(|_| refused(Reason::TooLong))?;
+        let item = sealed.id;
+        let draft = Draft::on(RecordKind::Finding, finding, Body::Confide { item, kind });
+        self.capture_with(now, rng, draft, Some(&sealed))
+    }
+
+    /// The personal data of a finding, as far as this phone may read it.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub fn confidences(
+        &self,
+        record: RecordId,
+        finding: &FindingState,
+    ) -> Result<Vec<Confidence>, DeviceError> {
+        let mut confidences = Vec::new();
+        for (item, confided) in &finding.confided {
+            let text = match (&confided.erased, self.store.private(*item)?) {
+                (Some(_), _) => None,
+                (None, None) => None,
+                (None, Some(sealed)) => {
+                    seal::open(&sealed.key, record, confided.kind, &sealed.ciphertext).ok()
+                }
+            };
+            confidences.push(Confidence {
+                item: *item,
+                confided: confided.clone(),
+                text,
+            });
+        }
+        Ok(confidences)
+    }
+
+    fn capture_with(
+        &mut self,
+        now: Moment,
+        rng: &mut impl Rng,
+        draft: Draft,
+        confided: Option<&SealedText>,
+    ) -> Result<Captured, DeviceError> {
         let directory = self.directory()?;
         let owner = self.owner.as_ref().ok_or(DeviceError::NotEnrolled)?;
         let mut document = match draft.record {
@@ -349,7 +431,8 @@ impl Device {
         };
         let sealed = envelope.seal(&self.key)?;
         document.write(Member::pending(sealed.clone()))?;
-        self.store.commit(&sealed, &document, &document.fold())?;
+        self.store
+            .commit(&sealed, &document, &document.fold(), confided)?;
         Ok(Captured {
             record: document.id(),
             hash: sealed.hash,
@@ -442,7 +525,8 @@ impl Device {
         let progress = self.store.progress()?;
         let outbox = self.store.outbox(PUSH_BUDGET_BYTES)?;
         let (hashes, envelopes): (Vec<_>, Vec<_>) = outbox.into_iter().unzip();
-        let request = plan(&progress, &envelopes, &self.app);
+        let private = self.store.unsent_private(PUSH_PRIVATE)?;
+        let request = plan(&progress, &envelopes, private, &self.app);
         let sent = hashes.into_iter().take(request.push.len()).collect();
         Ok(Outgoing {
             body: wire::to_bytes(&request),
@@ -485,10 +569,10 @@ impl Device {
             pulled,
             ..
         } = self.store.apply(&settlement, contact)?;
-        let unsent = self.store.counts()?.outbox > 0;
+        let unsent = self.store.counts()?.outbox > 0 || !self.store.unsent_private(1)?.is_empty();
         // An envelope that the server did not name would be sent for ever:
         // only progress asks for another exchange.
-        let progressed = accepted + troubles.len() + pulled > 0;
+        let progressed = accepted + troubles.len() + pulled + settlement.private_kept.len() > 0;
         Ok(SyncOutcome {
             accepted,
             troubles,

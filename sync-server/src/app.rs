@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 
 use rusqlite::{Connection, OptionalExtension};
 
+use shaodao_core::domain;
 use shaodao_core::domain::directory::Directory;
 use shaodao_core::domain::ids::{DeviceId, EnvelopeHash, PersonId};
 use shaodao_core::sync::wire::{Judgement, Standing, SyncReply, SyncRequest, Unreadable};
@@ -19,6 +20,7 @@ use crate::feed;
 use crate::ingest::{Checked, KnownDevice, check};
 use crate::live::Live;
 use crate::metrics::Metrics;
+use crate::private;
 use crate::writer::{WriteFailed, Writer};
 
 /// A phone's digest is compared once in so long, milliseconds.
@@ -158,17 +160,31 @@ impl App {
                 .await?;
             verdicts.extend(judged);
         }
+        let kept = match request.private.is_empty() {
+            true => Vec::new(),
+            false => {
+                let items = request.private.clone();
+                let device = caller.device;
+                self.writer
+                    .submit(move |engine| engine.take_private(device, &items))
+                    .await?
+            }
+        };
         for verdict in &verdicts {
             self.metrics.verdict(verdict.standing.word());
         }
         unreadable
             .iter()
             .for_each(|_| self.metrics.verdict("unreadable"));
-        if !verdicts.is_empty() {
+        if !(verdicts.is_empty() && kept.is_empty()) {
             self.live.announce();
         }
         let app = self.clone();
         let reply = blocking(move || app.reply(&caller, &request, verdicts, unreadable)).await?;
+        let reply = SyncReply {
+            private_kept: kept.iter().map(|item| item.0.to_vec().into()).collect(),
+            ..reply
+        };
         Ok(reply)
     }
 
@@ -267,6 +283,12 @@ impl App {
                 .unwrap_or(usize::MAX)
                 .min(2 << 20);
             let pulled = feed::pull(&snapshot, &keys, caller.device, cursor, budget, &just_sent)?;
+            let readers = domain::private::keys_of(&self.directory, &caller.person);
+            let private_cursor = match another_life || widened {
+                true => 0,
+                false => request.private_cursor,
+            };
+            let private = private::pull(&snapshot, &readers, private_cursor)?;
             let directory = match request.directory == self.directory.version {
                 true => None,
                 false => db::meta::<Vec<u8>>(&snapshot, "directory")?.map(Into::into),
@@ -281,7 +303,7 @@ impl App {
                 verdicts: all.map(Judgement::to_wire).collect(),
                 items: pulled.items,
                 cursor: pulled.cursor,
-                more: pulled.more,
+                more: pulled.more || private.more,
                 directory,
                 // The reply itself begins at 0 already; the phone keeps the
                 // cursor that it ends with.
@@ -289,6 +311,9 @@ impl App {
                 drops: Vec::new(),
                 audience: audience.to_vec(),
                 unreadable,
+                private: private.items,
+                private_cursor: private.cursor,
+                private_kept: Vec::new(),
             })
         })
     }

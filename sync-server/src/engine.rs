@@ -80,6 +80,8 @@ pub struct Engine {
     documents: LruCache<RecordId, Document>,
     /// Ids of audience keys.
     pub(crate) keys: LruCache<String, i64>,
+    /// Personal data was destroyed; the write-ahead log still has its pages.
+    pub(crate) must_empty_log: bool,
     rng: StdRng,
 }
 
@@ -119,6 +121,8 @@ impl Engine {
             boot: BootId::random(&mut rng),
             documents: LruCache::new(CACHED_DOCUMENTS),
             keys: LruCache::new(CACHED_KEYS),
+            // A process that died in between leaves this to the next one.
+            must_empty_log: true,
             rng,
         })
     }
@@ -141,6 +145,7 @@ impl Engine {
             self.forget();
             return Err(error.into());
         }
+        self.empty_log()?;
         Ok(result)
     }
 
@@ -160,6 +165,18 @@ impl Engine {
         }
         self.db.execute_batch("RELEASE one")?;
         result
+    }
+
+    /// Empties the write-ahead log after something was destroyed, unless a
+    /// reader still needs it: then at the next commit.
+    fn empty_log(&mut self) -> Result<(), EngineError> {
+        if self.must_empty_log {
+            let busy: bool = self
+                .db
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+            self.must_empty_log = busy;
+        }
+        Ok(())
     }
 
     /// After a rollback memory may be ahead of the database.

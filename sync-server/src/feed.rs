@@ -82,7 +82,9 @@ impl Engine {
             RecordState::Finding(finding) => {
                 keys.extend(self.directory.keys_around(finding.area()));
                 keys.extend(finding.reporter.as_ref().map(person_key));
-                for whistle in self.whistles_of(id)? {
+                let whistles = self.whistles_of(id)?;
+                self.share_private(id, finding, &whistles)?;
+                for whistle in whistles {
                     keys.extend(self.targets_of(whistle)?);
                     linked.push(whistle);
                 }
@@ -168,7 +170,7 @@ impl Engine {
         Ok(())
     }
 
-    fn key_id(&mut self, name: &str) -> Result<i64, EngineError> {
+    pub(crate) fn key_id(&mut self, name: &str) -> Result<i64, EngineError> {
         if let Some(id) = self.keys.get(name) {
             return Ok(*id);
         }
@@ -213,7 +215,7 @@ impl Engine {
         Ok(grid.map_or_else(Vec::new, |grid| self.directory.keys_around(&grid)))
     }
 
-    fn whistles_of(&self, finding: RecordId) -> Result<Vec<i64>, EngineError> {
+    pub(crate) fn whistles_of(&self, finding: RecordId) -> Result<Vec<i64>, EngineError> {
         let mut statement = self
             .db
             .prepare_cached("SELECT whistle FROM whistle_finding WHERE finding = ?1")?;

@@ -4,7 +4,8 @@
 //! 1. [`http`] takes a request apart, nothing more.
 //! 2. [`ingest`] gives every envelope its verdict and writes it with the same
 //!    function as the phone.
-//! 3. [`projection`] keeps the rows, [`feed`] says who gets it.
+//! 3. [`projection`] keeps the rows, [`feed`] says who gets it; [`private`] does so for
+//!    personal data.
 //! 4. [`escalate`] does what follows: numbers, escalations, stand-downs.
 //! 5. [`live`] says "pull now".
 //!
@@ -26,6 +27,8 @@ pub mod ingest;
 pub mod projection;
 //
 pub mod feed;
+//
+pub mod private;
 //
 pub mod escalate;
 //

@@ -166,6 +166,9 @@ fn page(store: &mut Store, incoming: &[Incoming]) {
         offer_again: false,
         audience: Vec::new(),
         server_ms: MORNING_MS,
+        private: Vec::new(),
+        private_kept: Vec::new(),
+        private_cursor: 0,
     };
     let contact = LastContact {
         position: 1,

@@ -11,12 +11,14 @@ use shaodao_core::document::{Document, Member};
 use shaodao_core::domain::action::{
     Action, Body, EscalationCause, Level, Order, Party, RecordKind, Target, Value, fact,
 };
-use shaodao_core::domain::ids::{BootId, DeviceId, EnvelopeHash, RecordId};
+use shaodao_core::domain::ids::{BootId, DeviceId, EnvelopeHash, PrivateId, RecordId};
+use shaodao_core::domain::private::PrivateKind;
 use shaodao_core::domain::reason::Reason;
 use shaodao_core::domain::time::{Anchor, Claim};
 use shaodao_core::envelope::{self, Envelope, Sealed};
 use shaodao_core::sync::wire::{
-    self, EnrolReply, EnrolRequest, Item, Standing, SyncReply, SyncRequest, Unreadable, Verdict,
+    self, EnrolReply, EnrolRequest, Item, PrivateItem, Standing, SyncReply, SyncRequest,
+    Unreadable, Verdict,
 };
 
 /// Every kind of action with every field in use, one after the other.
@@ -67,6 +69,20 @@ fn bodies() -> Vec<(RecordKind, Body)> {
         (
             Finding,
             Body::Withdraw {
+                reason: reason.clone(),
+            },
+        ),
+        (
+            Finding,
+            Body::Confide {
+                item: PrivateId([10; 32]),
+                kind: PrivateKind::Phone,
+            },
+        ),
+        (
+            Finding,
+            Body::Erase {
+                item: PrivateId([10; 32]),
                 reason: reason.clone(),
             },
         ),
@@ -277,6 +293,11 @@ fn documents_are_derived_as_ever() {
 #[test]
 fn messages_are_written_and_read_as_ever() {
     let hash = EnvelopeHash([3; 32]);
+    let private = PrivateItem {
+        record: vec![7; 16],
+        ciphertext: vec![11; 40],
+        key: vec![12; 32],
+    };
     let request = SyncRequest {
         epoch: vec![1; 16],
         cursor: 12,
@@ -287,6 +308,8 @@ fn messages_are_written_and_read_as_ever() {
         budget: 1 << 20,
         app: "golden 1".to_owned(),
         audience: vec![6; 32],
+        private: vec![private.clone()],
+        private_cursor: 14,
     };
     let reply = SyncReply {
         epoch: vec![1; 16],
@@ -314,6 +337,9 @@ fn messages_are_written_and_read_as_ever() {
             index: 0,
             reason: Reason::NotCanonical.code().to_owned(),
         }],
+        private: vec![private],
+        private_cursor: 15,
+        private_kept: vec![vec![10; 32].into()],
     };
     let enrol = EnrolRequest {
         ticket: "ABCDEFGHJK".to_owned(),

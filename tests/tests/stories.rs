@@ -4,5 +4,6 @@ mod stories {
     mod disagreement;
     mod end_to_end;
     mod escalation;
+    mod privacy;
     mod storage;
 }

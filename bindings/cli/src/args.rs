@@ -98,6 +98,30 @@ pub enum Command {
         #[arg(long)]
         into: String,
     },
+    /// 托付隐私信息 Leave personal data beside a finding, for those who need it
+    ///
+    /// 姓名、电话、住址不要写进标题和备注:那里人人可见,而且不能收回。
+    /// Names, telephone numbers and addresses do not belong into titles and notes:
+    /// everybody around reads those, and nobody can take them back.
+    Confide {
+        /// 问题 Finding
+        finding: String,
+        /// 内容,只给需要的人看 The text; only those who need it read it
+        text: String,
+        /// 哪一种 What kind
+        #[arg(long, value_enum)]
+        kind: Private,
+    },
+    /// 擦除隐私信息 Erase personal data, on the server and on every phone
+    Erase {
+        /// 问题 Finding
+        finding: String,
+        /// 哪一条(show 列出,写前几位即可) Which, as `show` lists it; its beginning will do
+        item: String,
+        /// 原因 Why
+        #[arg(long)]
+        reason: String,
+    },
 
     /// 吹哨 Blow a whistle
     Whistle(Whistle),
@@ -381,4 +405,17 @@ pub enum Part {
     Posts,
     /// 分类
     Categories,
+}
+
+/// Kinds of personal data.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Private {
+    /// 姓名 A resident's name
+    Name,
+    /// 电话 A telephone number
+    Phone,
+    /// 住址 Where somebody lives
+    Home,
+    /// 私密备注 A private note
+    Note,
 }

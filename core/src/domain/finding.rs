@@ -13,7 +13,7 @@ use super::codes::CategoryCode;
 use super::history::{Entry, History, Register, Registers, Trace};
 use super::ids::{EnvelopeHash, PersonId, RecordId};
 use super::place::Position;
-use super::private::{Confidences, Confided};
+use super::private::{Confided, Confidences};
 use super::reason::Reason;
 use super::whistle::WhistleStage;
 

@@ -10,7 +10,7 @@ use super::write::{
     find_record, insert_envelope, join_hashes, kind, members, record_row, standing, write_record,
     write_search,
 };
-use super::{Store, StoreError, put_meta, put_progress};
+use super::{Store, StoreError, private, put_meta, put_progress};
 use crate::document::rows::{changes_by_receipt, search_text};
 use crate::document::{Document, Member};
 use crate::domain::action::RecordKind;
@@ -32,6 +32,8 @@ pub struct Applied {
     pub pulled: usize,
     /// Records whose rows changed.
     pub records: usize,
+    /// Personal data was destroyed.
+    pub erased: bool,
 }
 
 /// A record that a reply touches.
@@ -56,7 +58,11 @@ impl Store {
         self.db.pragma_update(None, "synchronous", "NORMAL")?;
         let applied = self.apply_in_transaction(settlement, contact, &mut progress);
         self.db.pragma_update(None, "synchronous", "FULL")?;
-        applied
+        let applied = applied?;
+        if applied.erased {
+            self.empty_log()?;
+        }
+        Ok(applied)
     }
 
     fn apply_in_transaction(
@@ -80,14 +86,28 @@ impl Store {
             touched.remove(record);
             drop_record(&db, *record, progress)?;
         }
+        for (record, sealed) in &settlement.private {
+            private::keep(&db, *record, sealed, false)?;
+            // An erasure that is here already has the last word.
+            if let (Some((row, kind)), false) =
+                (find_record(&db, *record)?, touched.contains_key(record))
+            {
+                let fresh = None;
+                touched.insert(*record, Touched { row, kind, fresh });
+            }
+        }
+        for item in &settlement.private_kept {
+            private::confirm(&db, *item)?;
+        }
         applied.records = touched.len();
-        project_all(&db, touched)?;
+        applied.erased = project_all(&db, touched)?;
         if settlement.offer_again {
             db.execute(
                 "INSERT OR IGNORE INTO outbox (envelope)
                  SELECT id FROM envelope WHERE standing IN (0, 1, 2)",
                 [],
             )?;
+            db.execute("UPDATE private SET unsent = 1", [])?;
         }
         progress.epoch.clone_from(&settlement.epoch);
         progress.audience.clone_from(&settlement.audience);
@@ -95,6 +115,7 @@ impl Store {
             true => 0,
             false => settlement.cursor,
         };
+        progress.private_cursor = settlement.private_cursor;
         put_progress(&db, progress)?;
         put_contact(&db, contact)?;
         Ok(db.commit().map(|()| applied)?)
@@ -221,8 +242,10 @@ fn arrived(
     Ok(())
 }
 
-fn project_all(db: &Connection, touched: BTreeMap<RecordId, Touched>) -> Result<(), StoreError> {
+/// Projects records again; whether personal data was destroyed.
+fn project_all(db: &Connection, touched: BTreeMap<RecordId, Touched>) -> Result<bool, StoreError> {
     let mut texts = Vec::with_capacity(touched.len());
+    let mut erased = false;
     for (record, Touched { row, kind, fresh }) in touched {
         let members = match fresh {
             Some(members) => members,
@@ -230,13 +253,13 @@ fn project_all(db: &Connection, touched: BTreeMap<RecordId, Touched>) -> Result<
         };
         let (document, _) = Document::rebuild(kind, record, members)?;
         let state = document.fold();
-        write_record(db, row, &document, &state)?;
+        erased |= write_record(db, row, &document, &state)?;
         texts.push((row, grams(&search_text(&state))));
     }
     for (row, grams) in texts {
         write_search(db, row, &grams)?;
     }
-    Ok(())
+    Ok(erased)
 }
 
 fn set_standing(
@@ -301,6 +324,7 @@ fn drop_record(
         "DELETE FROM whistle_finding WHERE whistle = ?1",
         "DELETE FROM whistle WHERE record = ?1",
         "DELETE FROM finding WHERE record = ?1",
+        "DELETE FROM private WHERE record = (SELECT record FROM record WHERE id = ?1)",
         "DELETE FROM outbox WHERE envelope IN (SELECT id FROM envelope WHERE record = ?1)",
         "DELETE FROM envelope WHERE record = ?1",
         "DELETE FROM record WHERE id = ?1",

@@ -27,6 +27,8 @@ pub mod apply;
 //
 pub mod read;
 //
+pub mod private;
+//
 pub mod search;
 
 const SCHEMA_VERSION: i64 = 1;
@@ -90,6 +92,8 @@ impl Store {
         // Without it statements are planned again whenever a value changes.
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         db.pragma_update(None, "synchronous", "FULL")?;
+        // What is erased is overwritten, not only unlinked. The pragma answers.
+        db.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))?;
         db.set_prepared_statement_cache_capacity(64);
         let mut store = Self { db };
         store.migrate()?;
@@ -158,6 +162,7 @@ impl Store {
             digest: self.meta("digest")?.unwrap_or_default(),
             directory: unsigned(self.meta("directory_version")?),
             audience: self.meta("audience")?.unwrap_or_default(),
+            private_cursor: unsigned(self.meta("private_cursor")?),
         })
     }
 
@@ -202,5 +207,6 @@ fn put_progress(db: &Connection, progress: &Progress) -> Result<(), StoreError> 
     put_meta(db, "cursor", &progress.cursor.cast_signed())?;
     put_meta(db, "count", &progress.count.cast_signed())?;
     put_meta(db, "digest", &progress.digest)?;
-    put_meta(db, "audience", &progress.audience)
+    put_meta(db, "audience", &progress.audience)?;
+    put_meta(db, "private_cursor", &progress.private_cursor.cast_signed())
 }

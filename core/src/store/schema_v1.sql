@@ -88,6 +88,18 @@ CREATE TABLE whistle_finding (
     PRIMARY KEY (finding, whistle)
 ) STRICT, WITHOUT ROWID;
 
+-- Personal data beside findings. A row that goes takes its key with it: deleted
+-- content is overwritten (secure_delete).
+CREATE TABLE private (
+    item       BLOB NOT NULL PRIMARY KEY, -- 32 bytes, SHA-256 of the ciphertext
+    record     BLOB NOT NULL,             -- 16 bytes; the finding may not be here yet
+    ciphertext BLOB NOT NULL,
+    key        BLOB NOT NULL,             -- 32 bytes
+    unsent     INTEGER NOT NULL           -- 1: the server has not confirmed it
+) STRICT, WITHOUT ROWID;
+CREATE INDEX private_unsent ON private (unsent) WHERE unsent = 1;
+CREATE INDEX private_of_record ON private (record);
+
 -- Two-character Chinese words need bigrams, which the caller makes; rowid is
 -- record.id.
 CREATE VIRTUAL TABLE search USING fts5 (

@@ -4,7 +4,7 @@
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::search::grams;
-use super::{Store, StoreError, get_meta, put_meta, put_progress};
+use super::{Store, StoreError, get_meta, private, put_meta, put_progress};
 use crate::document::rows::{FindingRow, Rows, WhistleRow, project, search_text};
 use crate::document::{Document, Member};
 use crate::domain::action::RecordKind;
@@ -13,12 +13,14 @@ use crate::domain::ids::{EnvelopeHash, RecordId};
 use crate::domain::record::RecordState;
 use crate::domain::whistle::WhistleStage;
 use crate::envelope::{self, Sealed};
+use crate::seal::SealedText;
 use crate::sync::settle::{Cited, effective_seen};
 use crate::sync::wire::Standing;
 
 impl Store {
     /// Saves a new action of this phone: envelope, chain, record, read model
-    /// and outbox row. When this returns they are on the disk.
+    /// and outbox row, and the personal data that it confides. When this returns
+    /// they are on the disk.
     ///
     /// # Errors
     /// See [`StoreError`]; nothing was saved.
@@ -27,10 +29,14 @@ impl Store {
         sealed: &Sealed,
         document: &Document,
         state: &RecordState,
+        confided: Option<&SealedText>,
     ) -> Result<(), StoreError> {
         let transaction = self
             .db
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if let Some(confided) = confided {
+            private::keep(&transaction, document.id(), confided, true)?;
+        }
         let record = record_row(&transaction, document.kind(), document.id())?;
         let envelope = insert_envelope(&transaction, record, sealed, Standing::Pending, true)?;
         transaction
@@ -42,9 +48,13 @@ impl Store {
             &sealed.envelope.dev_seq.cast_signed(),
         )?;
         put_meta(&transaction, "chain_newest", &sealed.hash.0)?;
-        write_record(&transaction, record, document, state)?;
+        let destroyed = write_record(&transaction, record, document, state)?;
         write_search(&transaction, record, &grams(&search_text(state)))?;
-        Ok(transaction.commit()?)
+        transaction.commit()?;
+        if destroyed {
+            self.empty_log()?;
+        }
+        Ok(())
     }
 
     /// Projects every record again from its envelopes.
@@ -73,6 +83,7 @@ impl Store {
             epoch: get_meta(&transaction, "epoch")?.unwrap_or_default(),
             cursor: super::unsigned(get_meta(&transaction, "cursor")?),
             audience: get_meta(&transaction, "audience")?.unwrap_or_default(),
+            private_cursor: super::unsigned(get_meta(&transaction, "private_cursor")?),
             ..super::Progress::default()
         };
         {
@@ -203,20 +214,21 @@ pub(super) fn members(db: &Connection, record: i64) -> Result<Vec<Member>, Store
     Ok(members)
 }
 
-/// Writes heads and rows of one record; its search text is written apart.
+/// Writes heads and rows of one record, and destroys what it says is erased;
+/// whether anything was. Its search text is written apart.
 pub(super) fn write_record(
     db: &Connection,
     record: i64,
     document: &Document,
     state: &RecordState,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     db.prepare_cached("UPDATE record SET heads = ?2 WHERE id = ?1")?
         .execute(params![record, document.heads()])?;
     match project(document.id(), state) {
         Rows::Finding(row) => write_finding(db, record, &row)?,
         Rows::Whistle(row) => write_whistle(db, record, &row)?,
     }
-    Ok(())
+    private::destroy_erased(db, state)
 }
 
 /// Writes the search text of one record. Where many are written, all of them

@@ -2,12 +2,15 @@
 
 use crate::domain::ids::EnvelopeHash;
 
-use super::wire::SyncRequest;
+use super::wire::{PrivateItem, SyncRequest};
 
 /// Most bytes of envelopes in one request.
 pub const PUSH_BUDGET_BYTES: usize = 1024 * 1024;
 /// Most bytes of envelopes wanted in one reply.
 pub const PULL_BUDGET_BYTES: u32 = 1024 * 1024;
+
+/// Most pieces of personal data in one request.
+pub const PUSH_PRIVATE: u32 = 64;
 
 /// Where a phone stands with its server.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -24,6 +27,8 @@ pub struct Progress {
     pub directory: u64,
     /// Digest over the audience keys of the newest reply.
     pub audience: Vec<u8>,
+    /// Position up to which all personal data has been stored.
+    pub private_cursor: u64,
 }
 
 impl Progress {
@@ -48,7 +53,12 @@ impl Progress {
 
 /// The next request: as much of the outbox, oldest first, as one request may
 /// carry. What does not fit goes into the one after it.
-pub fn plan(progress: &Progress, outbox: &[Vec<u8>], app: &str) -> SyncRequest {
+pub fn plan(
+    progress: &Progress,
+    outbox: &[Vec<u8>],
+    private: Vec<PrivateItem>,
+    app: &str,
+) -> SyncRequest {
     let mut room = PUSH_BUDGET_BYTES;
     let push = outbox
         .iter()
@@ -71,5 +81,7 @@ pub fn plan(progress: &Progress, outbox: &[Vec<u8>], app: &str) -> SyncRequest {
         budget: PULL_BUDGET_BYTES,
         app: app.to_owned(),
         audience: progress.audience.clone(),
+        private,
+        private_cursor: progress.private_cursor,
     }
 }

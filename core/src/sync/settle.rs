@@ -4,9 +4,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::domain::ids::{EnvelopeHash, RecordId};
+use zeroize::Zeroizing;
+
+use crate::domain::ids::{EnvelopeHash, PrivateId, RecordId};
 use crate::domain::reason::Reason;
 use crate::envelope::{self, Sealed};
+use crate::seal::{self, SealedText};
 
 use super::wire::{self, Judgement, Standing, SyncReply};
 
@@ -49,6 +52,12 @@ pub struct Settlement {
     pub audience: Vec<u8>,
     /// The server's time, milliseconds: the next anchor.
     pub server_ms: i64,
+    /// Personal data to store.
+    pub private: Vec<(RecordId, SealedText)>,
+    /// Personal data that the server has confirmed.
+    pub private_kept: Vec<PrivateId>,
+    /// The position after storing all of it.
+    pub private_cursor: u64,
 }
 
 /// A reply that cannot be used; nothing of it is.
@@ -109,7 +118,39 @@ pub fn settle(
         offer_again: another_life,
         audience: reply.audience.clone(),
         server_ms: reply.server_ms,
+        private: reply
+            .private
+            .iter()
+            .map(private)
+            .collect::<Result<_, _>>()?,
+        private_kept: reply
+            .private_kept
+            .iter()
+            .map(|id| PrivateId::from_slice(id))
+            .collect::<Option<_>>()
+            .ok_or(SettleError::Malformed("id of personal data"))?,
+        private_cursor: match reply.start_over || another_life {
+            true => 0,
+            false => reply.private_cursor,
+        },
     })
+}
+
+/// Personal data from the wire.
+///
+/// # Errors
+/// It is none.
+pub fn private(item: &wire::PrivateItem) -> Result<(RecordId, SealedText), SettleError> {
+    const BAD: SettleError = SettleError::Malformed("personal data");
+    if item.ciphertext.len() > seal::MAX_SEALED_BYTES {
+        return Err(BAD);
+    }
+    let sealed = SealedText {
+        id: seal::id_of(&item.ciphertext),
+        ciphertext: item.ciphertext.clone(),
+        key: Zeroizing::new(item.key.as_slice().try_into().map_err(|_| BAD)?),
+    };
+    Ok((RecordId::from_slice(&item.record).ok_or(BAD)?, sealed))
 }
 
 fn incoming(item: &wire::Item) -> Result<Incoming, SettleError> {

@@ -57,6 +57,12 @@ pub struct SyncRequest {
     /// on first contact.
     #[cbor(n(8), with = "minicbor::bytes")]
     pub audience: Vec<u8>,
+    /// Personal data that the server has not confirmed yet.
+    #[n(20)]
+    pub private: Vec<PrivateItem>,
+    /// Position up to which the phone has all personal data meant for it.
+    #[n(21)]
+    pub private_cursor: u64,
 }
 
 /// What the server answers.
@@ -99,6 +105,36 @@ pub struct SyncReply {
     /// index in it, with the reason code.
     #[n(10)]
     pub unreadable: Vec<Unreadable>,
+    /// Personal data that the phone has not got.
+    #[n(20)]
+    pub private: Vec<PrivateItem>,
+    /// The new position.
+    #[n(21)]
+    pub private_cursor: u64,
+    /// Ids of pushed personal data that need not be sent again, 32 bytes each.
+    #[n(22)]
+    pub private_kept: Vec<ByteVec>,
+}
+
+/// Personal data on its way; its id is the SHA-256 of the ciphertext.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub struct PrivateItem {
+    /// The finding that it belongs to, 16 bytes.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub record: Vec<u8>,
+    /// Nonce and ciphertext.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub ciphertext: Vec<u8>,
+    /// The key, 32 bytes.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub key: Vec<u8>,
+}
+
+impl std::fmt::Debug for PrivateItem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Neither the key nor the ciphertext belongs into a log.
+        write!(f, "PrivateItem({} bytes)", self.ciphertext.len())
+    }
 }
 
 /// What became of an envelope.

@@ -70,6 +70,8 @@ pub fn connect(path: &Path) -> Result<Connection, DbError> {
     // A verdict that has been sent is on the disk.
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "cache_size", -16_000)?;
+    // What is erased is overwritten, not only unlinked. The pragma answers.
+    db.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))?;
     db.set_prepared_statement_cache_capacity(128);
     // Statements are prepared once; without this, SQLite plans them again when
     // a bound value changes.

@@ -134,6 +134,28 @@ CREATE TABLE whistle_finding (
     PRIMARY KEY (finding, whistle)
 ) STRICT, WITHOUT ROWID;
 
+-- Personal data beside findings. The rows of an erased item are deleted, and
+-- deleted content is overwritten (secure_delete).
+CREATE TABLE private (
+    item           BLOB NOT NULL PRIMARY KEY, -- SHA-256 of the ciphertext
+    record         BLOB NOT NULL,
+    ciphertext     BLOB NOT NULL,
+    key            BLOB NOT NULL,
+    device         BLOB NOT NULL,             -- who brought it
+    received_at_ms INTEGER NOT NULL,
+    claimed        INTEGER NOT NULL           -- 1: an accepted action cites it
+) STRICT, WITHOUT ROWID;
+CREATE INDEX private_of_record ON private (record);
+CREATE INDEX private_unclaimed ON private (device) WHERE claimed = 0;
+-- For whom; a position is never used twice.
+CREATE TABLE private_feed (
+    position INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    item     BLOB NOT NULL REFERENCES private (item),
+    key      INTEGER NOT NULL REFERENCES audience_key (id),
+    UNIQUE (item, key)
+) STRICT;
+CREATE INDEX private_feed_by_key ON private_feed (key, position);
+
 -- What administrators and the server did, for people to read.
 CREATE TABLE audit (
     id    INTEGER NOT NULL PRIMARY KEY,

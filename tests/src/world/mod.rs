@@ -28,6 +28,7 @@ use shaodao_core::domain::action::{Body as Act, Facts, Order, RecordKind, Target
 use shaodao_core::domain::action::{Level, Party};
 use shaodao_core::domain::finding::FindingState;
 use shaodao_core::domain::ids::{BootId, PersonId, RecordId};
+use shaodao_core::domain::private::PrivateKind;
 use shaodao_core::domain::record::RecordState;
 use shaodao_core::domain::time::Moment;
 use shaodao_core::domain::whistle::WhistleState;
@@ -230,6 +231,38 @@ impl World {
         }
     }
 
+    /// Somebody leaves personal data beside a finding.
+    ///
+    /// # Errors
+    /// It is not possible.
+    pub fn confide(
+        &mut self,
+        person: &str,
+        finding: RecordId,
+        kind: PrivateKind,
+        text: &str,
+    ) -> Result<Captured, DeviceError> {
+        self.settled = false;
+        let phone = self
+            .phones
+            .get_mut(person)
+            .unwrap_or_else(|| panic!("{person} has no phone"));
+        let now = phone.now(self.now_ms);
+        phone
+            .device
+            .confide(now, &mut self.rng, finding, kind, text)
+    }
+
+    /// Copies the server's database into the world's folder while it serves.
+    pub fn backup(&self, name: &str) {
+        let path = self.folder.join(name);
+        let copied = self.app().read(|db| {
+            db.execute("VACUUM INTO ?1", [path.display().to_string()])?;
+            Ok(())
+        });
+        copied.expect("a copy");
+    }
+
     /// Somebody reports a finding in a grid.
     pub fn report(&mut self, person: &str, grid: &str, category: &str, title: &str) -> RecordId {
         self.act(
@@ -418,6 +451,11 @@ impl World {
         for (person, phone) in &mut self.phones {
             let counts = phone.device.store().counts().expect("counts");
             assert_eq!(counts.outbox, 0, "{person}: outbox not empty (seed {seed})");
+            let unsent = phone.device.store().unsent_private(1).expect("reads");
+            assert!(
+                unsent.is_empty(),
+                "{person}: personal data unsent (seed {seed})"
+            );
             for (record, heads) in phone.device.store().heads().expect("heads") {
                 // A record of which nothing was accepted has no heads there.
                 let theirs = server.get(&record);

@@ -75,7 +75,13 @@ impl Hand {
         let row = row.map_err(|error| Sentence::from(&error))?;
         let stage = row.map_or(record.state.stage_word(), |row| row.stage.word());
         let next = self.next_steps(&record)?;
-        Ok(view.record(&record, stage, &next))
+        let mut answer = view.record(&record, stage, &next);
+        let (text, confided) = self.confidences(&record)?;
+        answer.text.push_str(&text);
+        if let Some(fields) = answer.json.as_object_mut() {
+            fields.insert("confided".to_owned(), confided);
+        }
+        Ok(answer)
     }
 
     /// What the phone's owner could do with a record now.

@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use serde_json::json;
 
 use shaodao_core::device::{Captured, Device, DeviceError, Draft, RecordView};
-use shaodao_core::domain::action::{BLOWER, Body, RecordKind};
+use shaodao_core::domain::action::{BLOWER, Body, RecordKind, word_zh};
 use shaodao_core::domain::directory::Grant;
 use shaodao_core::domain::record::RecordState;
 use shaodao_core::domain::time::{Claim, Moment};
@@ -23,6 +23,7 @@ mod network;
 //
 mod findings;
 //
+mod private;
 mod whistles;
 //
 mod looking;
@@ -125,6 +126,16 @@ impl Hand {
                 let into = resolve::finding(&self.device, &into)?;
                 self.on_finding(&finding, Body::Merge { into })
             }
+            Command::Confide {
+                finding,
+                text,
+                kind,
+            } => self.confide(&finding, kind, &text),
+            Command::Erase {
+                finding,
+                item,
+                reason,
+            } => self.erase(&finding, &item, reason),
             Command::Whistle(order) => self.whistle(order),
             Command::Summon { whistle, targets } => {
                 let targets = self.targets(&targets)?;
@@ -214,14 +225,18 @@ impl Hand {
     }
 
     fn act(&mut self, draft: Draft) -> Done {
-        let (word, zh) = (draft.body.word().to_owned(), draft.body.zh().to_owned());
+        let word = draft.body.word().to_owned();
         let captured = self.capture(draft)?;
+        Ok(self.saved(&captured, &word))
+    }
+
+    fn saved(&self, captured: &Captured, word: &str) -> Answer {
         let record = short(captured.record);
         let text = self.lang.pick(
-            format!("✓ {zh}已保存:{record}"),
+            format!("✓ {}已保存:{record}", word_zh(word)),
             format!("✓ {} saved: {record}", word.replace('_', " ")),
         );
-        Ok(Answer::new(text, done_json(&captured, &word)))
+        Answer::new(text, done_json(captured, word))
     }
 
     fn capture(&mut self, draft: Draft) -> Result<Captured, Sentence> {
