@@ -14,6 +14,7 @@
 //! says in which state, which action and why) or the disk is full: nothing is
 //! saved; (5) the reply is not one: nothing changes, everything stays queued.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ use rand::Rng;
 use zeroize::Zeroizing;
 
 use crate::document::{Document, Member, WriteError};
-use crate::domain::action::{Action, Body, Facts, RecordKind, Value, fact};
+use crate::domain::action::{Action, Body, Facts, Level, RecordKind, Value, fact};
 use crate::domain::directory::Directory;
 use crate::domain::finding::FindingState;
 use crate::domain::history::History;
@@ -30,6 +31,7 @@ use crate::domain::ids::{DeviceId, EnvelopeHash, PersonId, PrivateId, RecordId};
 use crate::domain::private::{Confided, MAX_PRIVATE, PrivateKind};
 use crate::domain::reason::Reason;
 use crate::domain::record::{RecordState, Refused, capture};
+use crate::domain::statistics::{self, Grouping, Period, Statistics};
 use crate::domain::time::{Claim, Moment};
 use crate::envelope::{Envelope, OpenError};
 use crate::pack::{self, PackError};
@@ -173,6 +175,19 @@ pub struct Confidence {
     /// The text; `None` if it is erased, has not arrived, or is not meant for
     /// this phone.
     pub text: Option<String>,
+}
+
+/// What came of the whistles of a period.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatisticsView {
+    /// By group: an area, platform, organisation or post code.
+    pub groups: BTreeMap<String, Statistics>,
+    /// Findings reported in the period that are closed, however they were (个).
+    pub solved: u64,
+    /// The seed's sentence about platform 1.
+    pub platform_1_zh: String,
+    /// The seed's sentence about platform 5.
+    pub platform_5_zh: String,
 }
 
 /// The first half of an exchange.
@@ -501,6 +516,53 @@ impl Device {
             state: document.fold(),
             history: document.history(),
             account: self.store.account(record)?,
+        })
+    }
+
+    /// What came of the whistles of a period that are on this phone, by group,
+    /// with the seed's sentences about platforms 1 and 5; `now_ms` says whose
+    /// time has run out.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub fn statistics(
+        &self,
+        now_ms: i64,
+        period: &Period,
+        grouping: Grouping,
+    ) -> Result<StatisticsView, DeviceError> {
+        let directory = self.directory()?;
+        let mut whistles = Vec::new();
+        for record in self.store.whistles_issued(period.from_ms, period.to_ms)? {
+            if let RecordState::Whistle(whistle) = self.document(record)?.fold() {
+                whistles.push(*whistle);
+            }
+        }
+        let grid = statistics::collect(
+            &directory,
+            whistles.iter().filter(|whistle| {
+                let order = whistle.order.as_ref();
+                order.is_some_and(|order| order.platform == 5 && order.level == Level::Community)
+            }),
+            period,
+            Grouping::Street,
+            now_ms,
+        );
+        let grid = grid.into_values().next().unwrap_or_default();
+        let solved = self.store.closed_findings(
+            period.from_ms,
+            period.to_ms,
+            period.area.as_deref().unwrap_or_default(),
+        )?;
+        Ok(StatisticsView {
+            groups: statistics::collect(&directory, &whistles, period, grouping, now_ms),
+            solved,
+            platform_1_zh: statistics::platform_1_zh(&whistles),
+            platform_5_zh: statistics::platform_5_zh(
+                grid.areas.len() as u64,
+                grid.whistles,
+                solved,
+            ),
         })
     }
 

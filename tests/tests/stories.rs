@@ -5,5 +5,6 @@ mod stories {
     mod end_to_end;
     mod escalation;
     mod privacy;
+    mod statistics;
     mod storage;
 }

@@ -234,6 +234,12 @@ pub enum Command {
         /// 只看含有这个词的 Only what contains this
         text: Option<String>,
     },
+    /// 统计 Statistics of the whistles on this phone
+    ///
+    /// 单位写明:次、个、人次;比率写明分母,没有分母的写“—”。
+    /// Units are said: orders, organisations, person-times; a rate says of how many,
+    /// and a rate of nothing is "—".
+    Stats(Stats),
     /// 同步 Send what waits and fetch what is new
     Sync,
     /// 状态 How this phone stands
@@ -418,4 +424,36 @@ pub enum Private {
     Home,
     /// 私密备注 A private note
     Note,
+}
+
+/// Which whistles to count, and how to put them together.
+#[derive(Debug, clap::Args)]
+pub struct Stats {
+    /// 按什么分组 Put together by
+    #[arg(long, value_enum, default_value = "community")]
+    pub by: GroupBy,
+    /// 从哪天起(含),默认今年一月一日 From this day on [default: the first of January]
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub from: Option<chrono::NaiveDate>,
+    /// 到哪天止(含),默认今天 To this day, included [default: today]
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub to: Option<chrono::NaiveDate>,
+    /// 只算这个区域吹的哨 Only whistles blown in this area
+    #[arg(long)]
+    pub area: Option<String>,
+}
+
+/// What statistics are put together by.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum GroupBy {
+    /// 全街道 All of them
+    Street,
+    /// 社区 By blowing community
+    Community,
+    /// 平台 By platform
+    Platform,
+    /// 部门和单位 By summoned organisation
+    Department,
+    /// 岗位 By summoned post
+    Post,
 }

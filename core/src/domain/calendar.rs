@@ -249,6 +249,17 @@ pub fn local_date_compact(ms: i64) -> String {
     }
 }
 
+/// The Shanghai date of a time; `None` outside the years that dates have.
+pub fn local_date(ms: i64) -> Option<NaiveDate> {
+    date_of(ms.div_euclid(MINUTE_MS).checked_add(OFFSET_MIN)?)
+}
+
+/// When a Shanghai day begins, Unix milliseconds.
+pub fn start_of_day_ms(date: NaiveDate) -> i64 {
+    let days = date.signed_duration_since(NaiveDate::default()).num_days();
+    (days * DAY_MIN - OFFSET_MIN) * MINUTE_MS
+}
+
 fn date_of(local_min: i64) -> Option<NaiveDate> {
     let seconds = local_min.checked_mul(60)?;
     chrono::DateTime::from_timestamp(seconds, 0).map(|time| time.date_naive())

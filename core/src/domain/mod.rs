@@ -5,8 +5,8 @@
 //! [`codes`]), who is who ([`directory`]), what can happen ([`action`],
 //! [`reason`]), what it amounts to ([`history`], [`finding`], [`whistle`],
 //! [`record`]), who may do it ([`content`], [`rights`]), who reads what is not
-//! for everybody ([`private`]), and who takes over when nobody answers
-//! ([`escalation`]).
+//! for everybody ([`private`]), who takes over when nobody answers
+//! ([`escalation`]), and what came of it all ([`statistics`]).
 
 pub mod ids;
 // Words first.
@@ -39,3 +39,5 @@ pub mod rights;
 pub mod private;
 //
 pub mod escalation;
+//
+pub mod statistics;

@@ -266,6 +266,38 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Whistles issued from one clock reading until before another, oldest first.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn whistles_issued(&self, from_ms: i64, to_ms: i64) -> Result<Vec<RecordId>, StoreError> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT record.record FROM whistle JOIN record ON record.id = whistle.record
+             WHERE whistle.issued_at_ms >= ?1 AND whistle.issued_at_ms < ?2
+             ORDER BY whistle.issued_at_ms, record.id",
+        )?;
+        let rows = statement.query_map([from_ms, to_ms], |row| id(row, 0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// How many findings reported from one clock reading until before another,
+    /// in an area whose code begins so, are closed.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn closed_findings(&self, from_ms: i64, to_ms: i64, area: &str) -> Result<u64, StoreError> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT COUNT(*) FROM finding WHERE stage = ?1 AND reported_at_ms >= ?2
+                 AND reported_at_ms < ?3 AND substr(grid, 1, length(?4)) = ?4",
+        )?;
+        let closed = FindingStage::Closed.word();
+        let count: i64 = statement
+            .query_row(rusqlite::params![closed, from_ms, to_ms, area], |row| {
+                row.get(0)
+            })?;
+        Ok(unsigned(Some(count)))
+    }
+
     /// What one's own actions ran into, newest first, at most 500.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use serde::Serialize;
 
 use shaodao_core::domain::ids::{EnvelopeHash, RecordId};
+use shaodao_core::domain::statistics::{Grouping, Period};
 
 use super::DayError;
 use super::street::Street;
@@ -42,6 +43,8 @@ pub struct Summary {
     pub left_in_outboxes: u64,
     /// By phone.
     pub phones: Vec<PhoneSummary>,
+    /// The seed's sentence for platform 1, from the data.
+    pub platform_1: String,
     /// The seed's sentence for platform 5, from the data.
     pub platform_5: String,
     /// Wall time, seconds; filled in by whoever measured it.
@@ -121,7 +124,14 @@ impl Summary {
             .filter_map(|phone| phone.troubles.get("refused"))
             .sum();
         actions.insert("refused".to_owned(), refused as i64);
-        let supervisor = street.phone("S-03")?.device.store();
+        let supervisor = &street.phone("S-03")?.device;
+        let ever = Period {
+            from_ms: 0,
+            to_ms: i64::MAX,
+            area: None,
+        };
+        let said = supervisor.statistics(street.now_ms, &ever, Grouping::Street)?;
+        let supervisor = supervisor.store();
         let mut findings_by_stage = BTreeMap::new();
         let all = shaodao_core::store::read::FindingFilter {
             limit: 10_000,
@@ -146,7 +156,8 @@ impl Summary {
             heads_different: different,
             left_in_outboxes: left,
             phones,
-            platform_5: platform_5(&db, findings_by_stage.get("closed").copied().unwrap_or(0))?,
+            platform_1: said.platform_1_zh,
+            platform_5: said.platform_5_zh,
             findings_by_stage,
             wall_s: 0.0,
         })
@@ -213,6 +224,7 @@ impl Summary {
                 down / phones
             ),
             format!("用时 wall time           {:.1} s", self.wall_s),
+            self.platform_1.clone(),
             self.platform_5.clone(),
         ]
         .join("\n")
@@ -223,23 +235,4 @@ fn heads(db: &Connection) -> Result<BTreeMap<RecordId, Vec<u8>>, DayError> {
     let mut statement = db.prepare("SELECT record, heads FROM record")?;
     let rows = statement.query_map([], |row| Ok((row.get(0).map(RecordId)?, row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
-}
-
-/// "N个社区吹哨M余次,为社区解决实际问题K余个": round tens and 余 where the seed
-/// has them, the exact number where it is one.
-fn platform_5(db: &Connection, solved: i64) -> Result<String, DayError> {
-    let (communities, whistles): (i64, i64) = db.query_row(
-        "SELECT COUNT(DISTINCT area), COUNT(*) FROM whistle WHERE level = 1 AND platform = 5",
-        [],
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )?;
-    let about = |number: i64, unit: &str| match number % 10 {
-        0 => format!("{number}{unit}"),
-        rest => format!("{}余{unit}", number - rest),
-    };
-    Ok(format!(
-        "{communities}个社区吹哨{},为社区解决实际问题{}。",
-        about(whistles, "次"),
-        about(solved, "个")
-    ))
 }

@@ -24,6 +24,7 @@ mod network;
 mod findings;
 //
 mod private;
+mod statistics;
 mod whistles;
 //
 mod looking;
@@ -209,6 +210,7 @@ impl Hand {
             Command::Search { text, limit } => self.search(&text, limit),
             Command::Todo => self.todo(),
             Command::Directory { part, text } => self.directory(part, text.as_deref()),
+            Command::Stats(stats) => self.stats(&stats),
             Command::Sync => self.sync(),
             Command::Status => self.status(),
         }
