@@ -213,7 +213,8 @@ impl Engine {
         Ok(grid.map_or_else(Vec::new, |grid| self.directory.keys_around(&grid)))
     }
 
-    fn whistles_of(&self, finding: RecordId) -> Result<Vec<i64>, EngineError> {
+    /// Rows of the whistles that carry a finding.
+    pub(crate) fn whistles_of(&self, finding: RecordId) -> Result<Vec<i64>, EngineError> {
         let mut statement = self
             .db
             .prepare_cached("SELECT whistle FROM whistle_finding WHERE finding = ?1")?;

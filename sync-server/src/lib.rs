@@ -6,7 +6,8 @@
 //!    function as the phone.
 //! 3. [`projection`] keeps the rows, [`feed`] says who gets it.
 //! 4. [`escalate`] does what follows: numbers, escalations, stand-downs.
-//! 5. [`live`] says "pull now".
+//! 5. [`doubles`] names findings that may be the same problem.
+//! 6. [`live`] says "pull now".
 //!
 //! All writing happens on one thread ([`writer`], [`engine`]); [`app`] is what
 //! handlers share.
@@ -28,6 +29,8 @@ pub mod projection;
 pub mod feed;
 //
 pub mod escalate;
+//
+pub mod doubles;
 //
 pub mod live;
 //

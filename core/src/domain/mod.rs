@@ -2,10 +2,10 @@
 //! a database; everything is a function of its arguments.
 //!
 //! Read in this order: the words ([`ids`], [`time`], [`calendar`], [`place`],
-//! [`codes`]), who is who ([`directory`]), what can happen ([`action`],
+//! [`codes`]), who is who ([`directory`]), what can happen ([`order`], [`action`],
 //! [`reason`]), what it amounts to ([`history`], [`finding`], [`whistle`],
-//! [`record`]), who may do it ([`content`], [`rights`]), and who takes over when
-//! nobody answers ([`escalation`]).
+//! [`record`]), who may do it ([`content`], [`rights`], [`available`]), until
+//! when ([`deadline`]), and who takes over when nobody answers ([`escalation`]).
 
 pub mod ids;
 // Words first.
@@ -21,6 +21,8 @@ pub mod directory;
 //
 pub mod reason;
 //
+pub mod order;
+//
 pub mod action;
 //
 pub mod history;
@@ -34,5 +36,9 @@ pub mod record;
 pub mod content;
 //
 pub mod rights;
+//
+pub mod available;
+//
+pub mod deadline;
 //
 pub mod escalation;

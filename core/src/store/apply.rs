@@ -14,6 +14,7 @@ use super::{Store, StoreError, put_meta, put_progress};
 use crate::document::rows::{changes_by_receipt, search_text};
 use crate::document::{Document, Member};
 use crate::domain::action::RecordKind;
+use crate::domain::directory::Directory;
 use crate::domain::ids::{EnvelopeHash, RecordId};
 use crate::domain::time::LastContact;
 use crate::envelope;
@@ -65,6 +66,7 @@ impl Store {
         contact: LastContact,
         progress: &mut Progress,
     ) -> Result<Applied, StoreError> {
+        let directory = self.directory.as_deref();
         let db = self
             .db
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -81,7 +83,7 @@ impl Store {
             drop_record(&db, *record, progress)?;
         }
         applied.records = touched.len();
-        project_all(&db, touched)?;
+        project_all(&db, touched, directory)?;
         if settlement.offer_again {
             db.execute(
                 "INSERT OR IGNORE INTO outbox (envelope)
@@ -221,7 +223,11 @@ fn arrived(
     Ok(())
 }
 
-fn project_all(db: &Connection, touched: BTreeMap<RecordId, Touched>) -> Result<(), StoreError> {
+fn project_all(
+    db: &Connection,
+    touched: BTreeMap<RecordId, Touched>,
+    directory: Option<&Directory>,
+) -> Result<(), StoreError> {
     let mut texts = Vec::with_capacity(touched.len());
     for (record, Touched { row, kind, fresh }) in touched {
         let members = match fresh {
@@ -230,7 +236,7 @@ fn project_all(db: &Connection, touched: BTreeMap<RecordId, Touched>) -> Result<
         };
         let (document, _) = Document::rebuild(kind, record, members)?;
         let state = document.fold();
-        write_record(db, row, &document, &state)?;
+        write_record(db, row, &document, &state, directory)?;
         texts.push((row, grams(&search_text(&state))));
     }
     for (row, grams) in texts {

@@ -12,11 +12,13 @@
 //! transaction is rolled back as a whole, and what was saved before stays.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use crate::document::WriteError;
+use crate::domain::directory::Directory;
 use crate::domain::ids::EnvelopeHash;
 use crate::envelope::{Chain, OpenError};
 use crate::sync::plan::Progress;
@@ -74,6 +76,8 @@ impl From<rusqlite::Error> for StoreError {
 /// The phone's database.
 pub struct Store {
     db: Connection,
+    /// Calendar and policy for due times.
+    directory: Option<Arc<Directory>>,
 }
 
 impl Store {
@@ -91,9 +95,17 @@ impl Store {
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         db.pragma_update(None, "synchronous", "FULL")?;
         db.set_prepared_statement_cache_capacity(64);
-        let mut store = Self { db };
+        let mut store = Self {
+            db,
+            directory: None,
+        };
         store.migrate()?;
         Ok(store)
+    }
+
+    /// Whose calendar and policy the rows written from now on go by.
+    pub fn go_by(&mut self, directory: Arc<Directory>) {
+        self.directory = Some(directory);
     }
 
     /// Limits the database to so many pages (of 4 KiB): a quota, and the way to
