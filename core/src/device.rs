@@ -24,20 +24,22 @@ use zeroize::Zeroizing;
 
 use crate::document::{Document, Member, WriteError};
 use crate::domain::action::{Action, Body, Facts, Level, RecordKind, Value, fact};
+use crate::domain::available::{Available, Viewer, available_actions};
 use crate::domain::directory::Directory;
-use crate::domain::finding::FindingState;
+use crate::domain::finding::{FindingState, Sighting};
 use crate::domain::history::History;
 use crate::domain::ids::{DeviceId, EnvelopeHash, PersonId, PrivateId, RecordId};
 use crate::domain::private::{Confided, MAX_PRIVATE, PrivateKind};
 use crate::domain::reason::Reason;
 use crate::domain::record::{RecordState, Refused, capture};
+use crate::domain::rights::DeviceState;
 use crate::domain::statistics::{self, Grouping, Period, Statistics};
 use crate::domain::time::{Claim, Moment};
 use crate::envelope::{Envelope, OpenError};
 use crate::pack::{self, PackError};
 use crate::seal::{self, SealedText};
 use crate::store::apply::Applied;
-use crate::store::read::FindingSummary;
+use crate::store::read::{FindingSummary, WhistleSummary};
 use crate::store::{Store, StoreError};
 use crate::sync::plan::{PUSH_BUDGET_BYTES, PUSH_PRIVATE, plan};
 use crate::sync::settle::{SettleError, settle};
@@ -45,9 +47,6 @@ use crate::sync::wire::{self, EnrolReply, EnrolRequest, Judgement, Standing, Wir
 
 /// Name of the database in the phone's folder.
 pub const DATABASE: &str = "phone.db";
-
-/// How far back the duplicate hint looks, milliseconds: seven days.
-const SIMILAR_MS: i64 = 7 * 24 * 3_600_000;
 
 /// The phone could not do what was asked; what was saved before is untouched.
 #[derive(Debug, thiserror::Error)]
@@ -252,6 +251,9 @@ impl Device {
             Some(json) => Some(Arc::new(pack::directory(&json)?)),
             None => None,
         };
+        if let Some(directory) = &directory {
+            store.go_by(directory.clone());
+        }
         Ok(Self {
             store,
             id,
@@ -334,9 +336,14 @@ impl Device {
             ("contact_boot", &sent_at.boot.0),
             ("contact_mono_ms", &sent_at.mono_ms.cast_signed()),
         ])?;
-        self.directory = Some(Arc::new(directory));
+        self.learn(Arc::new(directory));
         self.owner = owner(&self.store)?;
         Ok(())
+    }
+
+    fn learn(&mut self, directory: Arc<Directory>) {
+        self.store.go_by(directory.clone());
+        self.directory = Some(directory);
     }
 
     /// Does an action. When this returns it is on the disk and queued.
@@ -432,7 +439,8 @@ impl Device {
             body: draft.body,
         };
         let claim = Claim::at(now, self.store.contact()?);
-        capture(&directory, &action, claim, &state, &history)?;
+        let device = DeviceState::Active;
+        capture(&directory, device, &action, claim, &state, &history)?;
         let chain = self.store.chain()?;
         let envelope = Envelope {
             street: owner.street.clone(),
@@ -481,7 +489,10 @@ impl Device {
             body: draft.body.clone(),
         };
         let claim = Claim::at(now, self.store.contact()?);
-        Ok(capture(&directory, &action, claim, &state, &history)?)
+        let device = DeviceState::Active;
+        Ok(capture(
+            &directory, device, &action, claim, &state, &history,
+        )?)
     }
 
     /// What the facts of a report resemble, among what is on this phone: open
@@ -495,14 +506,59 @@ impl Device {
             Some(Value::Text(text)) => text.as_str(),
             _ => "",
         };
-        let (Ok(category), Ok(position)) =
-            (text(fact::CATEGORY).parse(), text(fact::POSITION).parse())
-        else {
+        let reading_ms = Claim::at(now, self.store.contact()?).reading_ms();
+        match Sighting::read(text(fact::CATEGORY), text(fact::POSITION), reading_ms) {
+            Some(sighting) => Ok(self.store.similar(&sighting)?),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Other open findings on this phone that a finding may double, nearest
+    /// first: what somebody who accepts it is asked about.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub fn doubles(&self, finding: RecordId) -> Result<Vec<FindingSummary>, DeviceError> {
+        let Some(row) = self.store.finding(finding)? else {
             return Ok(Vec::new());
         };
-        let reading_ms = Claim::at(now, self.store.contact()?).reading_ms();
-        let since_ms = reading_ms.saturating_sub(SIMILAR_MS);
-        Ok(self.store.similar(category, &position, since_ms)?)
+        let sighting = Sighting::read(&row.category, &row.position, row.reported_at_ms);
+        let Some(sighting) = sighting.filter(|_| !row.stage.is_over()) else {
+            return Ok(Vec::new());
+        };
+        let mut doubles = self.store.similar(&sighting)?;
+        doubles.retain(|other| other.record != finding);
+        Ok(doubles)
+    }
+
+    /// Other open whistles on this phone that were blown for the same findings,
+    /// oldest first. All of them stand; whoever blew one is offered to summon
+    /// its targets in the other and to cancel it.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub fn rivals(&self, whistle: RecordId) -> Result<Vec<WhistleSummary>, DeviceError> {
+        Ok(self.store.rivals(whistle)?)
+    }
+
+    /// What the phone's owner can do with a record now: exactly the actions
+    /// that [`Device::capture`] would accept.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub fn available(&self, now: Moment, record: RecordId) -> Result<Vec<Available>, DeviceError> {
+        let directory = self.directory()?;
+        let owner = self.owner.as_ref().ok_or(DeviceError::NotEnrolled)?;
+        let document = self.document(record)?;
+        let history = document.history();
+        let state = RecordState::fold(document.kind(), &history, document.registers());
+        let viewer = Viewer {
+            directory: &directory,
+            person: &owner.person,
+            device: DeviceState::Active,
+            claim: Claim::at(now, self.store.contact()?),
+        };
+        Ok(available_actions(&viewer, record, &state, &history))
     }
 
     /// A record with everything in it.
@@ -623,7 +679,7 @@ impl Device {
                 ("directory", json),
                 ("directory_version", &directory.version.cast_signed()),
             ])?;
-            self.directory = Some(Arc::new(directory));
+            self.learn(Arc::new(directory));
         }
         let Applied {
             accepted,

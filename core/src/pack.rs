@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 use serde::Deserialize;
 
-use crate::domain::calendar::{AreaClass, Calendar, Period};
+use crate::domain::calendar::{AreaClass, BadLimit, Calendar, Period};
 use crate::domain::codes::{CodePack, CodePackError};
 use crate::domain::directory::{
     Community, Directory, Grant, Grid, Organisation, Person, Policy, Post, Role,
@@ -43,6 +43,9 @@ pub enum PackError {
         /// What is wrong.
         error: BadBoundary,
     },
+    /// Not a limit.
+    #[error("directory pack: policy: {0}")]
+    Limit(#[from] BadLimit),
     /// Something refers to something that is not there.
     #[error("directory pack: {what} refers to {to}, which does not exist")]
     Dangling {
@@ -103,6 +106,8 @@ struct PolicyPack {
     max_drift_minutes: u32,
     failed_verifications: u32,
     street_limit_hours: u32,
+    arrival_radius_m: Option<u32>,
+    rework_limit: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -237,7 +242,7 @@ pub fn directory(json: &[u8]) -> Result<Directory, PackError> {
             .collect(),
         codes: codes(&pack.codes)?,
         calendar: calendar(pack.calendar),
-        policy: policy(&pack.policy),
+        policy: policy(&pack.policy)?,
     };
     for person in pack.people {
         let person = read_person(person, &directory)?;
@@ -286,15 +291,21 @@ fn calendar(pack: CalendarPack) -> Calendar {
     }
 }
 
-fn policy(pack: &PolicyPack) -> Policy {
-    Policy {
+fn policy(pack: &PolicyPack) -> Result<Policy, PackError> {
+    let usual = Policy::default();
+    Ok(Policy {
         time: TimePolicy {
             max_anchor_age_ms: u64::from(pack.max_anchor_age_hours) * 3_600_000,
             max_drift_ms: u64::from(pack.max_drift_minutes) * 60_000,
         },
         failed_verifications: pack.failed_verifications,
         street_limit_ms: i64::from(pack.street_limit_hours) * 3_600_000,
-    }
+        arrival_radius_m: pack.arrival_radius_m.unwrap_or(usual.arrival_radius_m),
+        rework_limit: match &pack.rework_limit {
+            Some(limit) => limit.parse()?,
+            None => usual.rework_limit,
+        },
+    })
 }
 
 fn read_person(pack: PersonPack, directory: &Directory) -> Result<Person, PackError> {

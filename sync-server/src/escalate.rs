@@ -6,13 +6,13 @@
 //! round), the whistle that it opens has an id derived from the same three, and
 //! both are written in the transaction that takes the timer away.
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use shaodao_core::domain::action::{Action, Body, Level, Order, RecordKind, Value, fact};
 use shaodao_core::domain::calendar::{local_date_compact, local_text};
-use shaodao_core::domain::directory::Policy;
+use shaodao_core::domain::deadline;
 use shaodao_core::domain::escalation::{self, Answer, Due};
-use shaodao_core::domain::finding::FindingState;
+use shaodao_core::domain::finding::{FindingStage, FindingState};
 use shaodao_core::domain::ids::{PersonId, RecordId};
 use shaodao_core::domain::record::RecordState;
 use shaodao_core::domain::whistle::WhistleState;
@@ -67,15 +67,34 @@ impl Engine {
         let action = &sealed.envelope.action;
         match (state, &action.body) {
             (RecordState::Finding(finding), Body::Accept) => self.number(action.record, finding),
+            // One that is nobody's double any more is answered for again.
+            (RecordState::Finding(_), Body::Reopen { .. }) => self.look_again(action.record),
             (
                 RecordState::Whistle(whistle),
-                Body::AskEscalation { .. } | Body::Verify { .. } | Body::Issue(_),
+                Body::AskEscalation { .. }
+                | Body::Verify { .. }
+                | Body::Issue(_)
+                | Body::Resume { .. }
+                | Body::Recompute { .. },
             ) => self.escalate_if_due(action.record, whistle).map(drop),
-            (RecordState::Whistle(whistle), Body::Feedback { .. } | Body::Excuse { .. }) => {
-                self.answer(action.record, whistle)
-            }
+            (
+                RecordState::Whistle(whistle),
+                Body::Feedback { .. } | Body::Excuse { .. } | Body::Rule { .. },
+            ) => self.answer(action.record, whistle),
             _ => Ok(()),
         }
+    }
+
+    /// Looks at the whistles of a finding, as if their timers had come.
+    fn look_again(&mut self, finding: RecordId) -> Result<(), EngineError> {
+        for whistle in self.whistles_of(finding)? {
+            let (kind, id) = rows::record_at(&self.db, whistle)?;
+            let state = self.with_document(kind, id, |_, document| Ok(document.fold()))?;
+            if let RecordState::Whistle(whistle) = state {
+                self.escalate_if_due(id, &whistle)?;
+            }
+        }
+        Ok(())
     }
 
     /// Gives an accepted finding its number, `E0102-20250611-0001`.
@@ -109,11 +128,29 @@ impl Engine {
         whistle: &WhistleState,
     ) -> Result<bool, EngineError> {
         let now_ms = self.clock.now_ms();
-        let policy = self.directory.policy;
-        match escalation::due(record, whistle, &policy, now_ms) {
-            Some(due) => self.escalate(record, whistle, due, &policy, now_ms),
-            None => Ok(false),
+        match escalation::due(record, whistle, &self.directory, now_ms) {
+            Some(due) if !self.follows_others(whistle)? => {
+                self.escalate(record, whistle, due, now_ms)
+            }
+            _ => Ok(false),
         }
+    }
+
+    /// Whether a whistle only carries findings that were merged into others.
+    fn follows_others(&self, whistle: &WhistleState) -> Result<bool, EngineError> {
+        let findings = whistle.order.iter().flat_map(|order| &order.findings);
+        let mut stage = self.db.prepare_cached(
+            "SELECT own_stage FROM finding JOIN record ON record.id = finding.record
+             WHERE record.record = ?1",
+        )?;
+        let mut stages = Vec::new();
+        for finding in findings {
+            let word: Option<String> = stage.query_row([finding.0], |row| row.get(0)).optional()?;
+            // One that is not here yet is nobody's double.
+            let stage = word.and_then(|word| FindingStage::from_word(&word));
+            stages.push(stage.unwrap_or(FindingStage::Reported));
+        }
+        Ok(escalation::follows_others(&stages))
     }
 
     /// Performs an escalation, unless it has been performed.
@@ -122,7 +159,6 @@ impl Engine {
         record: RecordId,
         whistle: &WhistleState,
         due: Due,
-        policy: &Policy,
         now_ms: i64,
     ) -> Result<bool, EngineError> {
         let first = self
@@ -169,11 +205,17 @@ impl Engine {
                 targets: Vec::new(),
                 sign_by_ms: None,
                 report_by_ms: None,
-                due_ms: now_ms.saturating_add(policy.street_limit_ms),
+                due_ms: now_ms.saturating_add(self.directory.policy.street_limit_ms),
+                terms: None,
                 parent: Some(record),
             }),
         );
-        for name in [fact::TITLE, fact::DESCRIPTION, fact::ADDRESS] {
+        for name in [
+            fact::TITLE,
+            fact::DESCRIPTION,
+            fact::ADDRESS,
+            fact::POSITION,
+        ] {
             if let Some(register) = whistle.facts.get(name) {
                 open.facts.insert(name.to_owned(), register.value.clone());
             }
@@ -194,10 +236,9 @@ impl Engine {
         let RecordState::Whistle(street) = street else {
             return Ok(());
         };
-        let policy = self.directory.policy;
         let round = in_force.round;
-        let text = self.proof(whistle, &policy);
-        let body = match escalation::answer(whistle, &street, &policy) {
+        let text = self.proof(whistle, in_force.at_ms);
+        let body = match escalation::answer(whistle, &street, &self.directory) {
             Answer::StandDown => Body::StandDown { text, round },
             Answer::Propose => Body::ProposeStandDown { text, round },
             Answer::None | Answer::AskAPerson => return Ok(()),
@@ -223,14 +264,22 @@ impl Engine {
     }
 
     /// Which proof arrived, in words that people read in the record.
-    fn proof(&self, whistle: &WhistleState, policy: &Policy) -> String {
-        let due_ms = whistle.order.as_ref().map_or(0, |order| order.due_ms);
+    fn proof(&self, whistle: &WhistleState, escalated_at_ms: i64) -> String {
+        let policy = &self.directory.policy.time;
+        let due = deadline::due(whistle, Some(&self.directory));
+        let due_ms = due.map_or(0, |due| due.at_ms);
+        if escalated_at_ms <= due_ms {
+            return format!(
+                "期限内提出的申请已获同意,期限为{},升级时尚未到期:解除升级。",
+                local_text(due_ms)
+            );
+        }
         let newest = whistle
             .targets
             .values()
             .filter_map(|target| {
                 let deed = target.feedback.last()?;
-                Some((deed.entry.bracket(&policy.time).counts_ms, deed))
+                Some((deed.counts_ms(policy), deed))
             })
             .max_by_key(|(counts_ms, _)| *counts_ms);
         match newest {

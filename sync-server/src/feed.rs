@@ -215,6 +215,7 @@ impl Engine {
         Ok(grid.map_or_else(Vec::new, |grid| self.directory.keys_around(&grid)))
     }
 
+    /// Rows of the whistles that carry a finding.
     pub(crate) fn whistles_of(&self, finding: RecordId) -> Result<Vec<i64>, EngineError> {
         let mut statement = self
             .db

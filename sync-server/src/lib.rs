@@ -7,7 +7,8 @@
 //! 3. [`projection`] keeps the rows, [`feed`] says who gets it; [`private`] does so for
 //!    personal data.
 //! 4. [`escalate`] does what follows: numbers, escalations, stand-downs.
-//! 5. [`live`] says "pull now".
+//! 5. [`doubles`] names findings that may be the same problem.
+//! 6. [`live`] says "pull now".
 //!
 //! All writing happens on one thread ([`writer`], [`engine`]); [`app`] is what
 //! handlers share.
@@ -31,6 +32,8 @@ pub mod feed;
 pub mod private;
 //
 pub mod escalate;
+//
+pub mod doubles;
 //
 pub mod live;
 //

@@ -24,12 +24,12 @@ impl Engine {
         self.db
             .prepare_cached("UPDATE record SET heads = ?2 WHERE id = ?1")?
             .execute(params![record, document.heads()])?;
-        match project(document.id(), state) {
+        match project(document.id(), state, Some(&self.directory)) {
             Rows::Finding(row) => self.write_finding(record, &row)?,
             Rows::Whistle(row) => self.write_whistle(record, &row)?,
         }
         if let RecordState::Whistle(whistle) = state {
-            match next_check_ms(whistle) {
+            match next_check_ms(whistle, &self.directory) {
                 Some(due_at_ms) => self
                     .db
                     .prepare_cached(
@@ -50,15 +50,17 @@ impl Engine {
         self.db
             .prepare_cached(
                 "INSERT INTO finding
-                     (record, own_stage, number, category, title, grid, severity, reporter,
-                      reported_at_ms, conflicts, traces)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+                     (record, own_stage, number, category, title, grid, position, severity,
+                      reporter, reported_at_ms, reopened_at_ms, merged_into, conflicts, traces)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
                  ON CONFLICT (record) DO UPDATE SET
                      own_stage = excluded.own_stage, number = excluded.number,
                      category = excluded.category, title = excluded.title,
-                     grid = excluded.grid, severity = excluded.severity,
-                     reporter = excluded.reporter, reported_at_ms = excluded.reported_at_ms,
-                     conflicts = excluded.conflicts, traces = excluded.traces",
+                     grid = excluded.grid, position = excluded.position,
+                     severity = excluded.severity, reporter = excluded.reporter,
+                     reported_at_ms = excluded.reported_at_ms,
+                     reopened_at_ms = excluded.reopened_at_ms,
+                     merged_into = excluded.merged_into, conflicts = excluded.conflicts, traces = excluded.traces",
             )?
             .execute(params![
                 record,
@@ -67,9 +69,12 @@ impl Engine {
                 row.category,
                 row.title,
                 row.grid,
+                row.position,
                 row.severity,
                 row.reporter,
                 row.reported_at_ms,
+                row.reopened_at_ms,
+                row.merged_into.map(|finding| finding.0),
                 row.conflicts,
                 row.traces,
             ])?;
@@ -81,14 +86,15 @@ impl Engine {
             .prepare_cached(
                 "INSERT INTO whistle
                      (record, stage, level, platform, area, title, blower, issued_at_ms,
-                      due_at_ms, parent, traces)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+                      due_at_ms, paused_until_ms, open_requests, parent, traces)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
                  ON CONFLICT (record) DO UPDATE SET
                      stage = excluded.stage, level = excluded.level,
                      platform = excluded.platform, area = excluded.area,
                      title = excluded.title, blower = excluded.blower,
                      issued_at_ms = excluded.issued_at_ms, due_at_ms = excluded.due_at_ms,
-                     parent = excluded.parent, traces = excluded.traces",
+                     paused_until_ms = excluded.paused_until_ms,
+                     open_requests = excluded.open_requests, parent = excluded.parent, traces = excluded.traces",
             )?
             .execute(params![
                 record,
@@ -100,6 +106,8 @@ impl Engine {
                 row.blower,
                 row.issued_at_ms,
                 row.due_at_ms,
+                row.paused_until_ms,
+                row.open_requests,
                 row.parent.map(|parent| parent.0),
                 row.traces,
             ])?;

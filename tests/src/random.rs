@@ -236,6 +236,7 @@ fn issue(finding: RecordId, rng: &mut StdRng) -> Body {
         sign_by_ms: None,
         report_by_ms: None,
         due_ms: MORNING_MS + HOUR_MS,
+        terms: None,
         parent: None,
     })
 }
@@ -269,6 +270,7 @@ fn anything(kind: RecordKind, other: RecordId, rng: &mut StdRng) -> Body {
             party,
             heads: rng.random_range(1..4),
             position: None,
+            away: None,
         },
         (RecordKind::Whistle, 3 | 4) => Body::Feedback { party, text },
         (RecordKind::Whistle, 5 | 6) => Body::Verify {

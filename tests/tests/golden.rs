@@ -9,7 +9,7 @@ use ed25519_dalek::SigningKey;
 
 use shaodao_core::document::{Document, Member};
 use shaodao_core::domain::action::{
-    Action, Body, EscalationCause, Level, Order, Party, RecordKind, Target, Value, fact,
+    Action, Body, EscalationCause, Level, Order, Party, RecordKind, Target, Terms, Value, fact,
 };
 use shaodao_core::domain::ids::{BootId, DeviceId, EnvelopeHash, PrivateId, RecordId};
 use shaodao_core::domain::private::PrivateKind;
@@ -41,12 +41,13 @@ fn bodies() -> Vec<(RecordKind, Body)> {
         sign_by_ms: Some(1_749_610_000_000),
         report_by_ms: Some(1_749_611_000_000),
         due_ms: 1_749_620_000_000,
+        terms: None,
         parent: Some(RecordId([8; 16])),
     };
     let position = "25.0420000,102.7065000,8.0,gps"
         .parse()
         .expect("a position");
-    vec![
+    let before = vec![
         (Finding, Body::Report),
         (Finding, Body::Correct),
         (Finding, Body::Note { text: text.clone() }),
@@ -69,20 +70,6 @@ fn bodies() -> Vec<(RecordKind, Body)> {
         (
             Finding,
             Body::Withdraw {
-                reason: reason.clone(),
-            },
-        ),
-        (
-            Finding,
-            Body::Confide {
-                item: PrivateId([10; 32]),
-                kind: PrivateKind::Phone,
-            },
-        ),
-        (
-            Finding,
-            Body::Erase {
-                item: PrivateId([10; 32]),
                 reason: reason.clone(),
             },
         ),
@@ -117,6 +104,7 @@ fn bodies() -> Vec<(RecordKind, Body)> {
                 party: party.clone(),
                 heads: 3,
                 position: Some(position),
+                away: None,
             },
         ),
         (
@@ -194,6 +182,142 @@ fn bodies() -> Vec<(RecordKind, Body)> {
                     (2, Value::List(vec![Value::Int(-1)])),
                 ]
                 .into(),
+            },
+        ),
+    ];
+    before.into_iter().chain(requests()).collect()
+}
+
+/// Requests, rulings and what changes a clock, with every field in use.
+fn requests() -> Vec<(RecordKind, Body)> {
+    use RecordKind::{Finding, Whistle};
+    let party = || "org:D01".to_owned();
+    let reason = || "等待挖掘许可".to_owned();
+    let terms = || {
+        Some(Terms {
+            start_ms: 1_749_603_600_000,
+            limit: "4h".parse().expect("a limit"),
+            calendar: "office-2025.1".to_owned(),
+            policy: "1".to_owned(),
+        })
+    };
+    let order = Order {
+        level: Level::Community,
+        platform: 5,
+        area: "530102001006".to_owned(),
+        findings: Vec::new(),
+        targets: Vec::new(),
+        sign_by_ms: None,
+        report_by_ms: None,
+        due_ms: 1_749_620_000_000,
+        terms: terms(),
+        parent: None,
+    };
+    let request = EnvelopeHash([11; 32]);
+    vec![
+        (Finding, Body::Urge { text: reason() }),
+        (Whistle, Body::Issue(order)),
+        (
+            Whistle,
+            Body::Arrive {
+                party: party(),
+                heads: 2,
+                position: None,
+                away: Some(reason()),
+            },
+        ),
+        (
+            Whistle,
+            Body::DeclineSummons {
+                party: party(),
+                reason: reason(),
+            },
+        ),
+        (
+            Whistle,
+            Body::Object {
+                party: party(),
+                reason: reason(),
+            },
+        ),
+        (
+            Whistle,
+            Body::AskExtension {
+                party: party(),
+                until_ms: 1_749_700_000_000,
+                reason: reason(),
+            },
+        ),
+        (
+            Whistle,
+            Body::AskSuspension {
+                party: party(),
+                review_ms: 1_749_700_000_000,
+                reason: reason(),
+            },
+        ),
+        (
+            Whistle,
+            Body::Rule {
+                request,
+                granted: true,
+                until_ms: Some(1_749_690_000_000),
+                text: "同意".to_owned(),
+            },
+        ),
+        (
+            Whistle,
+            Body::Rule {
+                request,
+                granted: false,
+                until_ms: None,
+                text: reason(),
+            },
+        ),
+        (Whistle, Body::Resume { reason: reason() }),
+        (
+            Whistle,
+            Body::Recompute {
+                due_ms: 1_749_620_000_000,
+                terms: terms(),
+                reason: reason(),
+            },
+        ),
+        (
+            Whistle,
+            Body::Recompute {
+                due_ms: 1_749_620_000_000,
+                terms: None,
+                reason: reason(),
+            },
+        ),
+        (
+            Whistle,
+            Body::Supervise {
+                party: "blower".to_owned(),
+                text: reason(),
+                reply_by_ms: 1_749_620_000_000,
+            },
+        ),
+        (
+            Whistle,
+            Body::Reply {
+                supervision: request,
+                text: reason(),
+            },
+        ),
+        (
+            Finding,
+            Body::Confide {
+                item: PrivateId([10; 32]),
+                kind: PrivateKind::Phone,
+            },
+        ),
+        (
+            Finding,
+            Body::Erase {
+                item: PrivateId([10; 32]),
+                reason: reason(),
             },
         ),
     ]

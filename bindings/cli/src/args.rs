@@ -144,6 +144,9 @@ pub enum Command {
         /// 位置 Where: latitude,longitude, or with the accuracy in metres behind
         #[arg(long, value_name = "POSITION", allow_hyphen_values = true)]
         at: Option<String>,
+        /// 不在哨令地点或没有定位时的原因 Why not at the whistle's place, or why no position is known
+        #[arg(long, value_name = "REASON")]
+        away: Option<String>,
     },
     /// 处理反馈 Feed back what was done
     Feedback {

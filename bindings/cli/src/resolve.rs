@@ -3,7 +3,7 @@
 use chrono::{FixedOffset, NaiveDateTime, TimeZone};
 
 use shaodao_core::device::{Device, RecordView};
-use shaodao_core::domain::action::{Facts, Party, RecordKind, Value, fact};
+use shaodao_core::domain::action::{Facts, Party, RecordKind, Terms, Value, fact};
 use shaodao_core::domain::calendar::{Limit, LimitUnit};
 use shaodao_core::domain::directory::{Directory, Grant, Role};
 use shaodao_core::domain::ids::{PersonId, RecordId};
@@ -230,26 +230,18 @@ pub fn position(text: &str) -> Result<Position, Sentence> {
     })
 }
 
-/// A due time: a span from now, a time in Shanghai, or by the first finding's
-/// category and the area's class.
-pub fn due_ms(
+/// A due time and the terms that it follows from: a span from now or a time in
+/// Shanghai has none, otherwise they follow from the first finding's category
+/// and the area's class.
+pub fn due(
     device: &Device,
     text: Option<&str>,
     area: &str,
     findings: &[RecordId],
     now_ms: i64,
-) -> Result<i64, Sentence> {
+) -> Result<(i64, Option<Terms>), Sentence> {
     if let Some(text) = text {
-        return span_ms(text)
-            .map(|span| now_ms.saturating_add(span))
-            .or_else(|| local_ms(text))
-            .ok_or_else(|| {
-                Sentence::new(
-                    "bad_due",
-                    format!("不是期限:{text};应为 30m、2h、1d 或 '2026-11-25 18:00'"),
-                    format!("Not a due time: {text}; expected 30m, 2h, 1d or '2026-11-25 18:00'"),
-                )
-            });
+        return Ok((date_ms(text, now_ms)?, None));
     }
     let directory = device.directory().map_err(|error| Sentence::from(&error))?;
     let by_category = || {
@@ -262,15 +254,43 @@ pub fn due_ms(
         .and_then(|code| directory.communities.get(code))
         .map(|community| community.class);
     let limit = class.map_or(limit, |class| limit.for_class(class));
-    directory
-        .calendar
-        .due(now_ms, limit, &[])
-        .map(|due| due.at_ms)
-        .map_err(|error| {
+    let (due_ms, terms) = by_limit(&directory, limit, now_ms)?;
+    Ok((due_ms, Some(terms)))
+}
+
+/// The due time of a limit under the calendar and the policy in force.
+pub fn by_limit(
+    directory: &Directory,
+    limit: Limit,
+    start_ms: i64,
+) -> Result<(i64, Terms), Sentence> {
+    let due = directory.calendar.due(start_ms, limit, &[]);
+    let due = due.map_err(|error| {
+        Sentence::new(
+            "no_due",
+            "算不出期限,请用 --due 写明。",
+            format!("{error}; give one with --due"),
+        )
+    })?;
+    let terms = Terms {
+        start_ms,
+        limit,
+        calendar: directory.calendar.version.clone(),
+        policy: directory.policy_edition(),
+    };
+    Ok((due.at_ms, terms))
+}
+
+/// A date: a span from now, or a time in Shanghai.
+pub fn date_ms(text: &str, now_ms: i64) -> Result<i64, Sentence> {
+    span_ms(text)
+        .map(|span| now_ms.saturating_add(span))
+        .or_else(|| local_ms(text))
+        .ok_or_else(|| {
             Sentence::new(
-                "no_due",
-                "算不出期限,请用 --due 写明。",
-                format!("{error}; give one with --due"),
+                "bad_due",
+                format!("不是期限:{text};应为 30m、2h、1d 或 '2026-11-25 18:00'"),
+                format!("Not a due time: {text}; expected 30m, 2h, 1d or '2026-11-25 18:00'"),
             )
         })
 }

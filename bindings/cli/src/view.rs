@@ -416,6 +416,10 @@ fn words_of(body: &Body) -> Option<&str> {
         | Body::Feedback { text, .. }
         | Body::Verify { text, .. }
         | Body::Conclude { text }
+        | Body::Urge { text }
+        | Body::Rule { text, .. }
+        | Body::Supervise { text, .. }
+        | Body::Reply { text, .. }
         | Body::Evaluate { text, .. }
         | Body::StandDown { text, .. }
         | Body::ProposeStandDown { text, .. } => Some(text),
@@ -424,7 +428,14 @@ fn words_of(body: &Body) -> Option<&str> {
         | Body::Reopen { reason }
         | Body::Excuse { reason, .. }
         | Body::Cancel { reason }
-        | Body::AskEscalation { reason } => Some(reason),
+        | Body::AskEscalation { reason }
+        | Body::DeclineSummons { reason, .. }
+        | Body::Object { reason, .. }
+        | Body::AskExtension { reason, .. }
+        | Body::AskSuspension { reason, .. }
+        | Body::Resume { reason }
+        | Body::Recompute { reason, .. } => Some(reason),
+        Body::Arrive { away, .. } => away.as_deref(),
         _ => None,
     }
 }

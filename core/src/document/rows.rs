@@ -2,15 +2,25 @@
 //! state, the same on the phone and on the server, and always rebuildable.
 
 use crate::domain::action::{Body, Level, RecordKind, fact};
+use crate::domain::deadline;
+use crate::domain::directory::Directory;
 use crate::domain::finding::{self, FindingStage};
 use crate::domain::ids::RecordId;
 use crate::domain::record::RecordState;
-use crate::domain::whistle::{TargetStage, WhistleStage};
+use crate::domain::time::TimePolicy;
+use crate::domain::whistle::{TargetStage, WhistleStage, WhistleState};
 
 /// Whether the rows of a record change when the server's receipt of such an
 /// action becomes known, its standing apart.
 pub fn changes_by_receipt(body: &Body) -> bool {
-    matches!(body, Body::Reopen { .. })
+    matches!(
+        body,
+        Body::Reopen { .. }
+            | Body::AskExtension { .. }
+            | Body::AskSuspension { .. }
+            | Body::Rule { .. }
+            | Body::Resume { .. }
+    )
 }
 
 /// A finding in a list.
@@ -40,6 +50,8 @@ pub struct FindingRow {
     pub reopened_at_ms: i64,
     /// Clock reading of the newest action, milliseconds.
     pub touched_at_ms: i64,
+    /// The finding that it was merged into.
+    pub merged_into: Option<RecordId>,
     /// Facts about which people disagree.
     pub conflicts: u32,
     /// Actions without effect.
@@ -65,8 +77,12 @@ pub struct WhistleRow {
     pub blower: String,
     /// Clock reading of the issue, milliseconds.
     pub issued_at_ms: i64,
-    /// Due time, milliseconds.
+    /// Due time in force, milliseconds.
     pub due_at_ms: i64,
+    /// End of the newest pause of the clock, milliseconds; 0 if there was none.
+    pub paused_until_ms: i64,
+    /// Requests on which nobody has ruled.
+    pub open_requests: u32,
     /// Clock reading of the newest action, milliseconds.
     pub touched_at_ms: i64,
     /// The whistle that was escalated into this one.
@@ -111,8 +127,9 @@ impl Rows {
     }
 }
 
-/// Projects a folded record.
-pub fn project(record: RecordId, state: &RecordState) -> Rows {
+/// Projects a folded record. The directory gives calendar and policy for the
+/// due time.
+pub fn project(record: RecordId, state: &RecordState, directory: Option<&Directory>) -> Rows {
     let traces = u32::try_from(state.traces().len()).unwrap_or(u32::MAX);
     match state {
         RecordState::Finding(finding) => Rows::Finding(FindingRow {
@@ -131,6 +148,7 @@ pub fn project(record: RecordId, state: &RecordState) -> Rows {
             reported_at_ms: finding.reported_at_ms,
             reopened_at_ms: finding.reopened_at_ms,
             touched_at_ms: finding.touched_at_ms,
+            merged_into: finding.merged_into,
             conflicts: u32::try_from(finding.conflicts().len()).unwrap_or(u32::MAX),
             traces,
         }),
@@ -148,7 +166,9 @@ pub fn project(record: RecordId, state: &RecordState) -> Rows {
                     .as_ref()
                     .map_or_else(String::new, |person| person.0.clone()),
                 issued_at_ms: whistle.issued_at_ms,
-                due_at_ms: order.map_or(0, |order| order.due_ms),
+                due_at_ms: deadline::due(whistle, directory).map_or(0, |due| due.at_ms),
+                paused_until_ms: paused_until_ms(whistle, directory),
+                open_requests: u32::try_from(whistle.open_requests().count()).unwrap_or(u32::MAX),
                 touched_at_ms: whistle.touched_at_ms,
                 parent: order.and_then(|order| order.parent),
                 traces,
@@ -166,6 +186,12 @@ pub fn project(record: RecordId, state: &RecordState) -> Rows {
             })
         }
     }
+}
+
+fn paused_until_ms(whistle: &WhistleState, directory: Option<&Directory>) -> i64 {
+    let policy = directory.map_or_else(TimePolicy::default, |directory| directory.policy.time);
+    let pauses = deadline::pauses(whistle, &policy);
+    pauses.last().map_or(0, |(_, to)| *to)
 }
 
 /// What full-text search finds a record by.

@@ -7,9 +7,11 @@
 
 use std::collections::BTreeMap;
 
-use super::ids::{PersonId, PrivateId, RecordId};
+use super::ids::{EnvelopeHash, PersonId, PrivateId, RecordId};
 use super::place::Position;
 use super::private::PrivateKind;
+
+pub use super::order::{EscalationCause, Level, Order, Party, Target, Terms};
 
 /// The two kinds of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,7 +69,7 @@ pub mod fact {
     pub const DESCRIPTION: &str = "description";
     /// Finding: 1 (minor) to 4 (danger to life), integer.
     pub const SEVERITY: &str = "severity";
-    /// Finding: position, the text form of `place::Position`.
+    /// Finding and whistle: position, the text form of `place::Position`.
     pub const POSITION: &str = "position";
     /// Finding: grid code, text.
     pub const GRID: &str = "grid";
@@ -75,155 +77,6 @@ pub mod fact {
     pub const ADDRESS: &str = "address";
     /// Finding: number issued by the server, text.
     pub const NUMBER: &str = "number";
-}
-
-/// Who is summoned.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Party {
-    /// A person by name.
-    Person(PersonId),
-    /// Whoever holds a post in a grid.
-    Post {
-        /// Grid code.
-        grid: String,
-        /// Post code, such as `urban`.
-        post: String,
-    },
-    /// A department, unit or organisation; its liaisons act for it.
-    Organisation(String),
-}
-
-impl Party {
-    /// The text form, `person:P01`, `post:GRID/urban` or `org:D01`: how a
-    /// target is named in actions, stores and on the command line.
-    pub fn key(&self) -> String {
-        match self {
-            Self::Person(person) => format!("person:{person}"),
-            Self::Post { grid, post } => format!("post:{grid}/{post}"),
-            Self::Organisation(id) => format!("org:{id}"),
-        }
-    }
-
-    /// Reads the text form.
-    pub fn parse(key: &str) -> Option<Self> {
-        let (kind, name) = key.split_once(':')?;
-        if name.is_empty() {
-            return None;
-        }
-        match kind {
-            "person" => Some(Self::Person(name.into())),
-            "org" => Some(Self::Organisation(name.to_owned())),
-            "post" => name
-                .split_once('/')
-                .filter(|(grid, post)| !grid.is_empty() && !post.is_empty())
-                .map(|(grid, post)| Self::Post {
-                    grid: grid.to_owned(),
-                    post: post.to_owned(),
-                }),
-            _ => None,
-        }
-    }
-}
-
-/// One summoned party of a whistle (应哨方).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    /// Who.
-    pub party: Party,
-    /// Lead (主办) or assist (协办).
-    pub lead: bool,
-    /// Mandatory targets hold the whistle open; voluntary ones may decline.
-    pub mandatory: bool,
-}
-
-/// Which level blows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Level {
-    /// A community (社区).
-    Community,
-    /// The street (街道).
-    Street,
-}
-
-impl Level {
-    /// 1 for a community, 2 for the street.
-    pub fn code(self) -> u8 {
-        match self {
-            Self::Community => 1,
-            Self::Street => 2,
-        }
-    }
-
-    /// The level with this number.
-    pub fn from_code(code: u8) -> Option<Self> {
-        match code {
-            1 => Some(Self::Community),
-            2 => Some(Self::Street),
-            _ => None,
-        }
-    }
-
-    /// Where an escalation goes; `None` from the street, whose next step is a
-    /// mark for the district.
-    pub fn next(self) -> Option<Self> {
-        match self {
-            Self::Community => Some(Self::Street),
-            Self::Street => None,
-        }
-    }
-}
-
-/// The content of a whistle (哨令).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Order {
-    /// Which level blows.
-    pub level: Level,
-    /// Platform, 1 to 5: departments, alliance, party, social, grid.
-    pub platform: u8,
-    /// Code of the blowing community or street.
-    pub area: String,
-    /// Findings to be solved; may be empty (a call for volunteers).
-    pub findings: Vec<RecordId>,
-    /// Who is summoned; a street whistle opened by an escalation starts empty
-    /// and waits for the dispatcher's [`Body::Summon`].
-    pub targets: Vec<Target>,
-    /// Sign-by time, if one is set.
-    pub sign_by_ms: Option<i64>,
-    /// Report-in time, if one is set.
-    pub report_by_ms: Option<i64>,
-    /// Due time of the whole whistle.
-    pub due_ms: i64,
-    /// The community whistle that was escalated into this one.
-    pub parent: Option<RecordId>,
-}
-
-/// Why the next level takes over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EscalationCause {
-    /// Due passed without feedback of all mandatory targets.
-    DuePassed,
-    /// Two verifications failed.
-    TwoFailedVerifications,
-    /// The secretary says: cannot be solved here.
-    Asked,
-}
-
-impl EscalationCause {
-    /// The stable word.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::DuePassed => "due_passed",
-            Self::TwoFailedVerifications => "two_failed_verifications",
-            Self::Asked => "asked",
-        }
-    }
-
-    /// The cause with this word.
-    pub fn from_code(code: &str) -> Option<Self> {
-        [Self::DuePassed, Self::TwoFailedVerifications, Self::Asked]
-            .into_iter()
-            .find(|cause| cause.code() == code)
-    }
 }
 
 /// What happened. Texts are plain, 0 to 4,000 characters; a reason is never
@@ -289,6 +142,11 @@ pub enum Body {
         /// Why.
         reason: String,
     },
+    /// Finding or whistle: a reminder (催办); it changes no clock.
+    Urge {
+        /// The reminder.
+        text: String,
+    },
 
     /// Whistle: issued (吹哨).
     Issue(Order),
@@ -310,12 +168,89 @@ pub enum Body {
         heads: u32,
         /// Where, if the phone knew.
         position: Option<Position>,
+        /// Why not at the whistle's place, where that has to be said.
+        away: Option<String>,
+    },
+    /// Whistle: a voluntary target will not come (谢绝).
+    DeclineSummons {
+        /// For which target.
+        party: String,
+        /// Why.
+        reason: String,
     },
     /// Whistle: what a target did (处理反馈).
     Feedback {
         /// For which target.
         party: String,
         /// What was done.
+        text: String,
+    },
+    /// Whistle: a target says that the order is not theirs (退单); once.
+    Object {
+        /// For which target.
+        party: String,
+        /// Why.
+        reason: String,
+    },
+    /// Whistle: a target asks for a later due time (申请延期).
+    AskExtension {
+        /// For which target.
+        party: String,
+        /// Until when, Unix milliseconds.
+        until_ms: i64,
+        /// Why.
+        reason: String,
+    },
+    /// Whistle: a target asks to stop the clock (申请挂账).
+    AskSuspension {
+        /// For which target.
+        party: String,
+        /// When the reason is looked at again, Unix milliseconds; the clock
+        /// runs on from then, unless it is asked for again.
+        review_ms: i64,
+        /// Why.
+        reason: String,
+    },
+    /// Whistle: the blower rules on a request (裁定).
+    Rule {
+        /// The action that asked.
+        request: EnvelopeHash,
+        /// Granted (an objection: upheld), or not.
+        granted: bool,
+        /// The approved date of an extension or a suspension, if it differs
+        /// from the asked one; Unix milliseconds.
+        until_ms: Option<i64>,
+        /// In words; a refusal says why.
+        text: String,
+    },
+    /// Whistle: the clock runs on before the review date (恢复计时).
+    Resume {
+        /// Why.
+        reason: String,
+    },
+    /// Whistle: the due time follows from other terms (重算期限).
+    Recompute {
+        /// The new due time, before extensions and suspensions.
+        due_ms: i64,
+        /// What it follows from; `None` for a date set by hand.
+        terms: Option<Terms>,
+        /// Why.
+        reason: String,
+    },
+    /// Whistle: a superior demands an answer (督办).
+    Supervise {
+        /// Who has to answer: a target, or `blower`.
+        party: String,
+        /// What is demanded.
+        text: String,
+        /// Until when, Unix milliseconds.
+        reply_by_ms: i64,
+    },
+    /// Whistle: the answer to a superior (督办回复).
+    Reply {
+        /// The action that demanded it.
+        supervision: EnvelopeHash,
+        /// The answer.
         text: String,
     },
     /// Whistle: somebody else looked on site (核实).
@@ -398,7 +333,8 @@ pub enum Body {
     },
 }
 
-/// The scored side of an evaluation that is not a target.
+/// The side of a whistle that is not a target: scored in an evaluation, asked
+/// by a superior.
 pub const BLOWER: &str = "blower";
 
 /// One action, before or after it is signed.
@@ -433,11 +369,21 @@ impl Body {
             Self::Reopen { .. } => "reopen",
             Self::Confide { .. } => "confide",
             Self::Erase { .. } => "erase",
+            Self::Urge { .. } => "urge",
             Self::Issue(_) => "issue",
             Self::Summon { .. } => "summon",
             Self::Sign { .. } => "sign",
             Self::Arrive { .. } => "arrive",
             Self::Feedback { .. } => "feedback",
+            Self::DeclineSummons { .. } => "decline_summons",
+            Self::Object { .. } => "object",
+            Self::AskExtension { .. } => "ask_extension",
+            Self::AskSuspension { .. } => "ask_suspension",
+            Self::Rule { .. } => "rule",
+            Self::Resume { .. } => "resume",
+            Self::Recompute { .. } => "recompute",
+            Self::Supervise { .. } => "supervise",
+            Self::Reply { .. } => "reply",
             Self::Verify { .. } => "verify",
             Self::Release { .. } => "release",
             Self::Excuse { .. } => "excuse",
@@ -457,16 +403,38 @@ impl Body {
         word_zh(self.word())
     }
 
+    /// The personal data that the action erases, if it does.
+    pub fn erases(&self) -> Option<PrivateId> {
+        match self {
+            Self::Erase { item, .. } => Some(*item),
+            _ => None,
+        }
+    }
+
     /// The target that the action speaks for or about, if it names one.
     pub fn party(&self) -> Option<&str> {
         match self {
             Self::Sign { party }
             | Self::Arrive { party, .. }
             | Self::Feedback { party, .. }
+            | Self::DeclineSummons { party, .. }
+            | Self::Object { party, .. }
+            | Self::AskExtension { party, .. }
+            | Self::AskSuspension { party, .. }
+            | Self::Supervise { party, .. }
             | Self::Verify { party, .. }
             | Self::Release { party }
             | Self::Excuse { party, .. }
             | Self::Evaluate { party, .. } => Some(party),
+            _ => None,
+        }
+    }
+
+    /// The earlier action that this one answers, if it answers one.
+    pub fn answers(&self) -> Option<EnvelopeHash> {
+        match self {
+            Self::Rule { request, .. } => Some(*request),
+            Self::Reply { supervision, .. } => Some(*supervision),
             _ => None,
         }
     }
@@ -488,11 +456,21 @@ pub fn word_zh(word: &str) -> &str {
         "reopen" => "重开",
         "confide" => "托付隐私信息",
         "erase" => "擦除隐私信息",
+        "urge" => "催办",
         "issue" => "吹哨",
         "summon" => "加派",
         "sign" => "签收",
         "arrive" => "报到",
         "feedback" => "处理反馈",
+        "decline_summons" => "谢绝",
+        "object" => "退单",
+        "ask_extension" => "申请延期",
+        "ask_suspension" => "申请挂账",
+        "rule" => "裁定",
+        "resume" => "恢复计时",
+        "recompute" => "重算期限",
+        "supervise" => "督办",
+        "reply" => "督办回复",
         "verify" => "核实",
         "release" => "放人",
         "excuse" => "免责",

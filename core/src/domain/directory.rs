@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::action::Party;
-use super::calendar::{AreaClass, Calendar};
+use super::calendar::{AreaClass, Calendar, Limit, LimitUnit};
 use super::codes::CodePack;
 use super::ids::PersonId;
 use super::place::{GridMap, Position};
@@ -144,15 +144,25 @@ pub struct Policy {
     pub failed_verifications: u32,
     /// Limit of the street whistle that an escalation opens, milliseconds.
     pub street_limit_ms: i64,
+    /// How far from a whistle's place an arrival needs no reason, metres.
+    pub arrival_radius_m: u32,
+    /// Limit of a target for another round after a failed verification.
+    pub rework_limit: Limit,
 }
 
 impl Default for Policy {
-    /// Two failed verifications; three days for the street.
+    /// Two failed verifications; three days for the street; 200 m; four
+    /// working hours for rework.
     fn default() -> Self {
         Self {
             time: TimePolicy::default(),
             failed_verifications: 2,
             street_limit_ms: 3 * 24 * 3_600_000,
+            arrival_radius_m: 200,
+            rework_limit: Limit {
+                amount: 4,
+                unit: LimitUnit::WorkingHour,
+            },
         }
     }
 }
@@ -190,6 +200,16 @@ impl Directory {
     /// Somebody by id.
     pub fn person(&self, id: &PersonId) -> Option<&Person> {
         self.people.get(id)
+    }
+
+    /// A calendar by edition; `None` if it is not here.
+    pub fn calendar_of(&self, edition: &str) -> Option<&Calendar> {
+        Some(&self.calendar).filter(|calendar| calendar.version == edition)
+    }
+
+    /// Names the policy in force.
+    pub fn policy_edition(&self) -> String {
+        self.version.to_string()
     }
 
     /// The name to show for a person; the id if the directory has none.

@@ -7,10 +7,15 @@
 //!    whoever performs it performs the same thing.
 //! 3. Proof that arrives late is judged by [`answer`]: kept, missed, or "a
 //!    person decides". Kept means stand down, or, if the street has acted
-//!    already, a proposal to the dispatcher.
+//!    already, a proposal to the dispatcher. An extension that was asked for in
+//!    time and granted late is such a proof.
+//! 4. A whistle whose findings were all merged into others does not escalate:
+//!    the finding that stays has whistles of its own ([`follows_others`]).
 
 use super::action::{EscalationCause, Level};
-use super::directory::Policy;
+use super::deadline;
+use super::directory::Directory;
+use super::finding::FindingStage;
 use super::ids::RecordId;
 use super::time::Judged;
 use super::whistle::{TargetState, WhistleState};
@@ -42,9 +47,17 @@ pub enum Answer {
 }
 
 /// The escalation that is due at `now_ms`, if any.
-pub fn due(whistle: RecordId, state: &WhistleState, policy: &Policy, now_ms: i64) -> Option<Due> {
-    let order = state.order.as_ref()?;
-    let level = order.level.next()?;
+pub fn due(
+    whistle: RecordId,
+    state: &WhistleState,
+    directory: &Directory,
+    now_ms: i64,
+) -> Option<Due> {
+    let policy = &directory.policy;
+    let level = state.level()?.next()?;
+    let due_ms = deadline::due(state, Some(directory))?.at_ms;
+    // While the clock stands still nothing escalates by itself.
+    let is_suspended = deadline::suspended_until(state, &policy.time, now_ms).is_some();
     if state.stage().is_over() || state.escalated().is_some() {
         return None;
     }
@@ -54,11 +67,12 @@ pub fn due(whistle: RecordId, state: &WhistleState, policy: &Policy, now_ms: i64
         // A round that failed before an escalation was stood down does not
         // escalate a second time.
         && state.escalations.is_empty()
+        && !is_suspended
     {
         EscalationCause::TwoFailedVerifications
-    } else if now_ms > order.due_ms
-        && in_time(state, policy) != Judged::Kept
-        && state.escalations.is_empty()
+    } else if now_ms > due_ms
+        && !settled(state, due_ms)
+        && in_time(state, directory) != Judged::Kept
     {
         EscalationCause::DuePassed
     } else {
@@ -76,27 +90,42 @@ pub fn due(whistle: RecordId, state: &WhistleState, policy: &Policy, now_ms: i64
 }
 
 /// When [`due`] has to be asked next, although nothing happens until then.
-pub fn next_check_ms(state: &WhistleState) -> Option<i64> {
-    let order = state.order.as_ref()?;
-    order.level.next()?;
-    let waiting = !state.stage().is_over() && state.escalations.is_empty();
+pub fn next_check_ms(state: &WhistleState, directory: &Directory) -> Option<i64> {
+    state.level()?.next()?;
+    let due_ms = deadline::due(state, Some(directory))?.at_ms;
+    let is_over = state.stage().is_over() || state.escalated().is_some();
+    let waiting = !is_over && !settled(state, due_ms);
     // The deadline itself is still in time.
-    waiting.then(|| order.due_ms.saturating_add(1))
+    waiting.then(|| due_ms.saturating_add(1))
+}
+
+/// Whether an escalation has answered the passing of the due time. One that
+/// came before it, as it turned out, answers nothing.
+fn settled(state: &WhistleState, due_ms: i64) -> bool {
+    let mut escalations = state.escalations.iter();
+    escalations.any(|escalation| escalation.at_ms > due_ms)
 }
 
 /// What the proof that has arrived since means for the escalation in force.
 /// `street` is the whistle that it opened.
-pub fn answer(state: &WhistleState, street: &WhistleState, policy: &Policy) -> Answer {
+pub fn answer(state: &WhistleState, street: &WhistleState, directory: &Directory) -> Answer {
     let in_force = state
         .escalated()
         .filter(|escalation| escalation.cause == EscalationCause::DuePassed);
-    if in_force.is_none() || street.stage().is_over() {
+    let Some(in_force) = in_force.filter(|_| !street.stage().is_over()) else {
         return Answer::None;
-    }
+    };
     let street_acted = street.targets.values().any(|target| {
         !(target.signed.is_empty() && target.arrivals.is_empty() && target.feedback.is_empty())
     });
-    match in_time(state, policy) {
+    let due = deadline::due(state, Some(directory));
+    // Asked in time and granted since: it was not due yet.
+    let too_early = due.is_some_and(|due| in_force.at_ms <= due.at_ms);
+    let judged = match too_early {
+        true => Judged::Kept,
+        false => in_time(state, directory),
+    };
+    match judged {
         Judged::Kept if street_acted => Answer::Propose,
         Judged::Kept => Answer::StandDown,
         Judged::Missed => Answer::None,
@@ -106,15 +135,16 @@ pub fn answer(state: &WhistleState, street: &WhistleState, policy: &Policy) -> A
 
 /// Whether every mandatory target fed back in time. `Missed` if any did not,
 /// or nobody is summoned; `CannotSay` if none missed but some cannot be told.
-pub fn in_time(state: &WhistleState, policy: &Policy) -> Judged {
-    let Some(order) = state.order.as_ref() else {
+pub fn in_time(state: &WhistleState, directory: &Directory) -> Judged {
+    let Some(due) = deadline::due(state, Some(directory)) else {
         return Judged::Missed;
     };
+    let policy = &directory.policy.time;
     let of = |target: &TargetState| {
         let judged = target
             .feedback
             .iter()
-            .map(|deed| deed.entry.bracket(&policy.time).judge(order.due_ms));
+            .map(|deed| deed.entry.bracket(policy).judge(due.at_ms));
         judged.fold(Judged::Missed, |best, one| match (best, one) {
             (Judged::Kept, _) | (_, Judged::Kept) => Judged::Kept,
             (Judged::CannotSay, _) | (_, Judged::CannotSay) => Judged::CannotSay,
@@ -134,4 +164,11 @@ pub fn in_time(state: &WhistleState, policy: &Policy) -> Judged {
         (Judged::CannotSay, _) | (_, Judged::CannotSay) => Judged::CannotSay,
         _ => Judged::Kept,
     })
+}
+
+/// Whether a whistle only carries doubles, by the stages of its findings: it
+/// follows the findings that they were merged into and never escalates by
+/// itself. A call for volunteers, without findings, is none.
+pub fn follows_others(findings: &[FindingStage]) -> bool {
+    !findings.is_empty() && findings.iter().all(|it| *it == FindingStage::Merged)
 }

@@ -2,8 +2,10 @@
 //!
 //! Its life: reported → accepted | declined | self-resolved (under review) |
 //! merged | withdrawn; accepted → closed when its whistles are concluded or a
-//! self-resolution passed review; closed or declined → reopened. The stage that
-//! people see also depends on the whistles that carry it: [`stage_with`].
+//! self-resolution passed review; whatever is over → reopened, a merge that was
+//! a mistake included. The stage that people see also depends on the whistles
+//! that carry it ([`stage_with`]), and on the finding that a double was merged
+//! into: a double keeps its report and follows the one that stays.
 //!
 //! The state is folded from the actions by [`FindingState::fold`] alone; the
 //! phone asks the same [`FindingState::apply`] before it offers a button.
@@ -126,6 +128,8 @@ pub struct FindingState {
     pub merged_into: Option<RecordId>,
     /// Personal data left beside it.
     pub confided: Confidences,
+    /// How often somebody was reminded of it.
+    pub urges: u32,
     /// The facts.
     pub facts: Registers,
     /// Actions without effect.
@@ -145,6 +149,7 @@ impl FindingState {
             self_resolved_by: None,
             merged_into: None,
             confided: Confidences::new(),
+            urges: 0,
             facts: Registers::new(),
             traces: Vec::new(),
             touched_at_ms: 0,
@@ -179,6 +184,9 @@ impl FindingState {
         if self.reporter.is_none() && entry.body != Body::Report {
             return Err(Reason::NoSuchRecord);
         }
+        if self.stage == Merged && moves(&entry.body) {
+            return Err(Reason::Merged);
+        }
         match &entry.body {
             Body::Report if self.reporter.is_some() => return Err(Reason::AlreadyExists),
             Body::Report => {
@@ -188,6 +196,10 @@ impl FindingState {
             // Facts are corrected and noted upon at any time: a register
             // cannot be un-written, and a wrong address stays worth mending.
             Body::Correct | Body::Note { .. } => {}
+            Body::Urge { .. } => match self.stage.is_over() {
+                true => return Err(Reason::Closed),
+                false => self.urges = self.urges.saturating_add(1),
+            },
             Body::SelfResolve { .. } => match self.stage {
                 Reported | Accepted => {
                     self.stage = SelfResolved;
@@ -232,15 +244,15 @@ impl FindingState {
             },
             Body::Reopen { .. } => match self.stage {
                 // Accepted: a concluded whistle may have closed it.
-                Accepted | Closed | Declined | Withdrawn => {
+                Accepted | Closed | Declined | Withdrawn | Merged => {
                     self.stage = Accepted;
                     self.self_resolved_by = None;
+                    self.merged_into = None;
                     // A clock that runs ahead must not outlive later whistles.
                     let reading_ms = entry.claim.reading_ms();
                     let received_ms = entry.received_at_ms.unwrap_or(reading_ms);
                     self.reopened_at_ms = reading_ms.min(received_ms);
                 }
-                Merged => return Err(Reason::Closed),
                 _ => return Err(Reason::AlreadyDecided),
             },
             Body::Confide { item, kind } => {
@@ -325,6 +337,60 @@ pub fn stage_with(
         WhistleStage::Concluded | WhistleStage::Evaluated => FindingStage::Closed,
     };
     whistles.iter().map(by_whistle).fold(own, Ord::max)
+}
+
+/// Whether an action would move a finding on its own; a double is moved by the
+/// finding that it was merged into.
+fn moves(body: &Body) -> bool {
+    matches!(
+        body,
+        Body::SelfResolve { .. }
+            | Body::Review { .. }
+            | Body::Accept
+            | Body::Decline { .. }
+            | Body::Withdraw { .. }
+            | Body::Merge { .. }
+            | Body::Urge { .. }
+    )
+}
+
+/// How far back a double is looked for, milliseconds: seven days.
+pub const DUPLICATE_MS: i64 = 7 * 24 * 3_600_000;
+
+/// What is compared to tell whether two reports are of the same problem.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sighting {
+    /// What.
+    pub category: CategoryCode,
+    /// Where.
+    pub position: Position,
+    /// Clock reading of the report, Unix milliseconds.
+    pub reported_at_ms: i64,
+}
+
+impl Sighting {
+    /// Reads the columns or facts in which it is kept; `None` if one of them
+    /// says nothing.
+    pub fn read(category: &str, position: &str, reported_at_ms: i64) -> Option<Self> {
+        Some(Self {
+            category: category.parse().ok()?,
+            position: position.parse().ok()?,
+            reported_at_ms,
+        })
+    }
+
+    /// How far an older report lies from this one, metres, if it may be of the
+    /// same problem: the same category, within [`duplicate_reach_m`], at most
+    /// [`DUPLICATE_MS`] apart. The phone's hint before a report and the
+    /// server's candidates after it both ask here.
+    pub fn doubles(&self, older: &Self) -> Option<f64> {
+        let apart_ms = self.reported_at_ms.abs_diff(older.reported_at_ms);
+        if self.category != older.category || apart_ms > DUPLICATE_MS.unsigned_abs() {
+            return None;
+        }
+        let distance_m = self.position.distance_m(&older.position);
+        (distance_m <= duplicate_reach_m(self.category, &self.position)).then_some(distance_m)
+    }
 }
 
 /// How near another report of the same category may be the same problem,

@@ -2,11 +2,12 @@
 //! a database; everything is a function of its arguments.
 //!
 //! Read in this order: the words ([`ids`], [`time`], [`calendar`], [`place`],
-//! [`codes`]), who is who ([`directory`]), what can happen ([`action`],
+//! [`codes`]), who is who ([`directory`]), what can happen ([`order`], [`action`],
 //! [`reason`]), what it amounts to ([`history`], [`finding`], [`whistle`],
-//! [`record`]), who may do it ([`content`], [`rights`]), who reads what is not
-//! for everybody ([`private`]), who takes over when nobody answers
-//! ([`escalation`]), and what came of it all ([`statistics`]).
+//! [`record`]), who may do it ([`content`], [`rights`], [`available`]), who reads
+//! what is not for everybody ([`private`]), until when ([`deadline`]), who takes
+//! over when nobody answers ([`escalation`]), and what came of it all
+//! ([`statistics`]).
 
 pub mod ids;
 // Words first.
@@ -22,6 +23,8 @@ pub mod directory;
 //
 pub mod reason;
 //
+pub mod order;
+//
 pub mod action;
 //
 pub mod history;
@@ -36,7 +39,11 @@ pub mod content;
 //
 pub mod rights;
 //
+pub mod available;
+//
 pub mod private;
+//
+pub mod deadline;
 //
 pub mod escalation;
 //

@@ -67,6 +67,18 @@ reasons! {
     NotTheBlower "not_the_blower"
         "只有吹哨方可以这样做。"
         "Only the blower may do this.";
+    /// Not the one whose answer was demanded.
+    NotAnswerable "not_answerable"
+        "这次督办不是要您回复。"
+        "This answer was demanded of somebody else.";
+    /// The device is suspended.
+    DeviceSuspended "device_suspended"
+        "这台设备已被停用,操作已保留,请联系管理员。"
+        "This device is suspended; the action is kept, ask the administrator.";
+    /// The device was revoked.
+    DeviceRevoked "device_revoked"
+        "这台设备已被注销,操作已保留,由管理员逐条放行。"
+        "This device was revoked; the action is kept, an administrator can release it.";
     /// Only the server does this.
     OnlyTheServer "only_the_server"
         "这一步由服务器完成。"
@@ -85,6 +97,10 @@ reasons! {
     Closed "closed"
         "这件事已经办结。"
         "This record is closed already.";
+    /// The finding was merged into another one.
+    Merged "merged"
+        "这个问题已并入另一个问题,请到保留的那个问题上办理。"
+        "This finding was merged into another one; act on the one that stays.";
     /// The finding has been accepted or declined already.
     AlreadyDecided "already_decided"
         "这个问题已经受理或退回。"
@@ -113,6 +129,66 @@ reasons! {
     Released "released"
         "吹哨方已经放人。"
         "The blower has released this target already.";
+    /// The target was excused, or its objection upheld.
+    Excused "excused"
+        "吹哨方已经免责或同意退单。"
+        "The blower has excused this target already.";
+    /// The volunteer has declined.
+    Declined "declined"
+        "这个自愿方已经谢绝。"
+        "This voluntary target has declined already.";
+    /// A mandatory target does not decline.
+    NotVoluntary "not_voluntary"
+        "必到方不能谢绝,可以退单说明理由。"
+        "A mandatory target cannot decline; it may object.";
+    /// Somebody is on site already.
+    AlreadyArrived "already_arrived"
+        "已经有人报到,不能再谢绝。"
+        "Somebody has reported in already, so the summons cannot be declined.";
+    /// One objection per target.
+    AlreadyObjected "already_objected"
+        "每个应哨方只能退单一次。"
+        "A target objects once only.";
+    /// The request does not exist, or had no effect itself.
+    NoSuchRequest "no_such_request"
+        "没有这项申请。"
+        "There is no such request.";
+    /// Somebody has ruled on the request.
+    AlreadyRuled "already_ruled"
+        "这项申请已经有裁定。"
+        "This request was ruled on already.";
+    /// The clock runs.
+    NotSuspended "not_suspended"
+        "这道哨令没有挂账。"
+        "The clock of this whistle is not stopped.";
+    /// A recomputed limit starts where the old one did.
+    ClockRestarted "clock_restarted"
+        "重算期限不能改动起算时间。"
+        "The clock keeps its start when the due time is recomputed.";
+    /// Nobody demanded that answer.
+    NoSuchSupervision "no_such_supervision"
+        "没有这次督办。"
+        "Nobody has demanded this answer.";
+    /// The answer was given.
+    AlreadyAnswered "already_answered"
+        "这次督办已经回复。"
+        "This demand was answered already.";
+    /// Asked for after the due time.
+    PastDue "past_due"
+        "期限已过,不能再申请延期或挂账。"
+        "The due time has passed; a later one or a pause can no longer be asked for.";
+    /// The new due time is not later.
+    NotLater "not_later"
+        "新的日期必须晚于现在的期限。"
+        "The new date has to be later than the present one.";
+    /// Not at the whistle's place, and no word why.
+    AwayFromPlace "away_from_place"
+        "不在哨令地点附近(或没有定位),请写明原因。"
+        "This is not at the whistle's place, or no position is known; say why.";
+    /// Scored by the same person before.
+    AlreadyScored "already_scored"
+        "您已经评过分。"
+        "You have given this score already.";
     /// A mandatory target is neither released nor excused.
     TargetsOpen "targets_open"
         "还有必到的应哨方没有办完,不能结项。"

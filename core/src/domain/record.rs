@@ -9,7 +9,7 @@ use super::finding::FindingState;
 use super::history::{Entry, History, Registers, Trace};
 use super::ids::EnvelopeHash;
 use super::reason::Reason;
-use super::rights;
+use super::rights::{self, DeviceState};
 use super::time::Claim;
 use super::whistle::WhistleState;
 
@@ -62,6 +62,14 @@ impl RecordState {
         }
     }
 
+    /// Which kind of record.
+    pub fn kind(&self) -> RecordKind {
+        match self {
+            Self::Finding(_) => RecordKind::Finding,
+            Self::Whistle(_) => RecordKind::Whistle,
+        }
+    }
+
     /// Where the record stands by its own actions, as a stable word.
     pub fn stage_word(&self) -> &'static str {
         match self {
@@ -96,14 +104,15 @@ impl RecordState {
 }
 
 /// Whether an action can be taken on a record as its author knows it: it says
-/// something that can be meant, its author may do it, and the record is in a
-/// state for it. Asked by the phone before it saves, and by the server with
-/// the record as of what the author had seen.
+/// something that can be meant, its author may do it from this device, and the
+/// record is in a state for it. Asked by the phone before it saves, and by the
+/// server with the record as of what the author had seen.
 ///
 /// # Errors
 /// The state, the action and the reason.
 pub fn capture(
     directory: &Directory,
+    device: DeviceState,
     action: &Action,
     claim: Claim,
     state: &RecordState,
@@ -119,7 +128,8 @@ pub fn capture(
     };
     let is_new = history.entries().is_empty();
     let possible = content::check(action, directory)
-        .and_then(|()| rights::permit(directory, action, state))
+        .and_then(|()| rights::permit(directory, device, action, state))
+        .and_then(|()| content::fits(action, &claim, state, directory))
         .and_then(|()| state.clone().apply(&entry, history));
     possible.map_err(|reason| Refused {
         state: if is_new { "new" } else { state.stage_word() },

@@ -1,211 +1,413 @@
-//! Who may do what: role × area × action, in one table (`by_role`). Judged on
+//! Who may do what: device state × role × area × action, in one table
+//! ([`TABLE`]); the record's own state is the lifecycles' to judge. Judged on
 //! the server, from the directory and the record, never from what an envelope
 //! says of its author; the phone asks the same function to tell its owner
 //! beforehand.
+//!
+//! 1. A device that is not active may do nothing.
+//! 2. The row of the action names those who may; standing to the record in one
+//!    of these ways is enough.
+//! 3. The row also names what nobody may do, whatever roles they hold: judge
+//!    their own work, score themselves.
 
 use super::action::{Action, BLOWER, Body, Level, Party, RecordKind, Value, fact};
 use super::directory::{Directory, Person, Role, covers};
 use super::ids::PersonId;
 use super::reason::Reason;
 use super::record::RecordState;
+use super::whistle::WhistleState;
 
-/// How a person must stand to a record for an action.
+/// Whether a device may act. Data of the server's; a phone that hears nothing
+/// else takes itself for active.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum DeviceState {
+    /// Enrolled and in use.
+    #[default]
+    Active,
+    /// Stopped for the time being.
+    Suspended,
+    /// Lost or handed in: for good.
+    Revoked,
+}
+
+impl DeviceState {
+    /// Every state.
+    pub const ALL: [DeviceState; 3] = [Self::Active, Self::Suspended, Self::Revoked];
+
+    /// The stable word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Revoked => "revoked",
+        }
+    }
+
+    /// The state with this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.word() == word)
+    }
+}
+
+/// How somebody may stand to a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    /// Holds one of these roles over the record's area.
-    Over(&'static [Role]),
-    /// Holds one of these roles over the area or a part of it.
-    Within(&'static [Role]),
-    /// Reported it, or holds one of these roles over its area.
-    ReporterOr(&'static [Role]),
-    /// Blows at the whistle's level and area.
+enum Who {
+    /// Holds the role over the record's area.
+    Over(Role),
+    /// Holds the role over the area or a part of it.
+    Within(Role),
+    /// Reported the finding.
+    Reporter,
+    /// Blows at the whistle's level and area: the role, not the person.
     Blower,
     /// Acts for the target that the action names.
     Target,
-    /// Scores the other side.
+    /// Acts for the target, or blows, if that is whose answer was demanded.
+    Answerable,
+    /// Scores the other side of the whistle.
     OtherSide,
-    /// Confided it, or holds one of these roles over the record's area.
-    ConfiderOr(&'static [Role]),
+    /// Confided what the action is about.
+    Confider,
     /// Is the server.
     Server,
-    /// Is the server, or blows at the whistle's level and area.
-    ServerOrBlower,
+    /// Is the server, opening the street whistle of an escalation.
+    ServerEscalating,
 }
 
-/// The table: for each action, the standing that it needs.
-fn by_role(word: &str, kind: RecordKind) -> Option<Standing> {
+/// What nobody may do, whatever roles they hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Never {
+    /// Judge work that they did or that a target they act for did.
+    OwnWork,
+    /// Score themselves.
+    OwnScore,
+}
+
+/// A row of the table.
+struct Row {
+    kind: RecordKind,
+    words: &'static [&'static str],
+    who: &'static [Who],
+    never: Option<Never>,
+}
+
+const fn row(
+    kind: RecordKind,
+    words: &'static [&'static str],
+    who: &'static [Who],
+    never: Option<Never>,
+) -> Row {
+    Row {
+        kind,
+        words,
+        who,
+        never,
+    }
+}
+
+/// The table.
+const TABLE: &[Row] = {
+    use RecordKind::{Finding, Whistle};
     use Role::{Dispatcher, Member, Secretary, Supervisor};
-    Some(match (word, kind) {
-        ("report", RecordKind::Finding) => {
-            Standing::Over(&[Member, Secretary, Supervisor, Dispatcher])
-        }
-        ("correct", RecordKind::Finding) => Standing::ReporterOr(&[Secretary, Dispatcher]),
-        ("withdraw", RecordKind::Finding) => Standing::ReporterOr(&[]),
-        ("self_resolve", RecordKind::Finding) => Standing::Over(&[Member, Secretary]),
-        ("review", RecordKind::Finding) => Standing::Over(&[Secretary, Supervisor, Dispatcher]),
-        ("accept" | "decline" | "merge" | "reopen", RecordKind::Finding) => {
-            Standing::Over(&[Secretary, Dispatcher])
-        }
-        ("confide", RecordKind::Finding) => {
-            Standing::Within(&[Member, Secretary, Supervisor, Dispatcher])
-        }
-        ("erase", RecordKind::Finding) => Standing::ConfiderOr(&[Secretary, Dispatcher]),
-        ("number", RecordKind::Finding) => Standing::Server,
-        ("note", _) => Standing::Within(&[Member, Secretary, Supervisor, Dispatcher]),
-        ("issue" | "correct" | "summon" | "release" | "excuse" | "conclude" | "cancel", _) => {
-            Standing::Blower
-        }
-        ("ask_escalation", RecordKind::Whistle) => Standing::Over(&[Secretary]),
-        ("sign" | "arrive" | "feedback", RecordKind::Whistle) => Standing::Target,
-        ("verify", RecordKind::Whistle) => {
-            Standing::Within(&[Member, Secretary, Supervisor, Dispatcher])
-        }
-        ("evaluate", RecordKind::Whistle) => Standing::OtherSide,
-        ("escalate" | "propose_stand_down", RecordKind::Whistle) => Standing::Server,
-        ("stand_down", RecordKind::Whistle) => Standing::ServerOrBlower,
-        _ => return None,
-    })
-}
+    use Who::{
+        Answerable, Blower, Confider, OtherSide, Over, Reporter, Server, ServerEscalating, Target,
+        Within,
+    };
+    const EVERYBODY_NEAR: &[Who] = &[
+        Within(Member),
+        Within(Secretary),
+        Within(Supervisor),
+        Within(Dispatcher),
+    ];
+    &[
+        row(
+            Finding,
+            &["report"],
+            &[
+                Over(Member),
+                Over(Secretary),
+                Over(Supervisor),
+                Over(Dispatcher),
+            ],
+            None,
+        ),
+        row(
+            Finding,
+            &["correct"],
+            &[Reporter, Over(Secretary), Over(Dispatcher)],
+            None,
+        ),
+        row(Finding, &["note"], EVERYBODY_NEAR, None),
+        row(Finding, &["withdraw"], &[Reporter], None),
+        row(
+            Finding,
+            &["urge"],
+            &[Reporter, Over(Supervisor), Over(Dispatcher)],
+            None,
+        ),
+        row(
+            Finding,
+            &["self_resolve"],
+            &[Over(Member), Over(Secretary)],
+            None,
+        ),
+        row(
+            Finding,
+            &["review"],
+            &[Over(Secretary), Over(Supervisor), Over(Dispatcher)],
+            Some(Never::OwnWork),
+        ),
+        row(
+            Finding,
+            &["accept", "decline", "merge", "reopen"],
+            &[Over(Secretary), Over(Dispatcher)],
+            None,
+        ),
+        row(Finding, &["confide"], EVERYBODY_NEAR, None),
+        row(
+            Finding,
+            &["erase"],
+            &[Confider, Over(Secretary), Over(Dispatcher)],
+            None,
+        ),
+        row(Finding, &["number"], &[Server], None),
+        row(Whistle, &["issue"], &[Blower, ServerEscalating], None),
+        row(
+            Whistle,
+            &[
+                "correct",
+                "summon",
+                "rule",
+                "resume",
+                "recompute",
+                "release",
+                "excuse",
+                "conclude",
+                "cancel",
+            ],
+            &[Blower],
+            None,
+        ),
+        row(Whistle, &["ask_escalation"], &[Over(Secretary)], None),
+        row(Whistle, &["note"], EVERYBODY_NEAR, None),
+        row(
+            Whistle,
+            &[
+                "sign",
+                "arrive",
+                "feedback",
+                "decline_summons",
+                "object",
+                "ask_extension",
+                "ask_suspension",
+            ],
+            &[Target],
+            None,
+        ),
+        row(Whistle, &["verify"], EVERYBODY_NEAR, Some(Never::OwnWork)),
+        row(
+            Whistle,
+            &["urge"],
+            &[Blower, Over(Supervisor), Over(Dispatcher)],
+            None,
+        ),
+        row(
+            Whistle,
+            &["supervise"],
+            &[Over(Supervisor), Over(Dispatcher)],
+            None,
+        ),
+        row(Whistle, &["reply"], &[Answerable], None),
+        row(Whistle, &["evaluate"], &[OtherSide], Some(Never::OwnScore)),
+        row(
+            Whistle,
+            &["escalate", "propose_stand_down"],
+            &[Server],
+            None,
+        ),
+        row(Whistle, &["stand_down"], &[Server, Blower], None),
+    ]
+};
 
-/// Whether the author of an action may do it, given the record as its author
-/// knew it (for a first action: a record of which nothing is known).
+/// Whether the author of an action may do it, from a device in this state,
+/// given the record as its author knew it (for a first action: a record of
+/// which nothing is known).
 ///
 /// # Errors
 /// The reason why not.
-pub fn permit(directory: &Directory, action: &Action, state: &RecordState) -> Result<(), Reason> {
-    let standing = match by_role(action.body.word(), action.kind) {
-        Some(standing) => standing,
+pub fn permit(
+    directory: &Directory,
+    device: DeviceState,
+    action: &Action,
+    state: &RecordState,
+) -> Result<(), Reason> {
+    match device {
+        DeviceState::Active => {}
+        DeviceState::Suspended => return Err(Reason::DeviceSuspended),
+        DeviceState::Revoked => return Err(Reason::DeviceRevoked),
+    }
+    let word = action.body.word();
+    let row = TABLE
+        .iter()
+        .find(|row| row.kind == action.kind && row.words.contains(&word))
         // A kind of a newer build: nothing here can say who may do it.
-        None => return Err(Reason::NeedsNewerApp),
+        .ok_or(Reason::NeedsNewerApp)?;
+    let asking = Asking {
+        directory,
+        action,
+        state,
+        area: area_of(action, state),
     };
-    let by_server = action.person.is_server();
-    match standing {
-        Standing::Server | Standing::ServerOrBlower if by_server => return Ok(()),
-        Standing::Server => return Err(Reason::OnlyTheServer),
-        // The server opens the street whistle of an escalation, no other.
-        Standing::Blower if by_server => return opens_escalation(action),
-        _ if by_server => return Err(Reason::NotYourRole),
-        _ => {}
+    if action.person.is_server() {
+        return asking.as_server(row.who);
     }
     let person = directory
         .person(&action.person)
         .ok_or(Reason::UnknownPerson)?;
-    let area = area_of(action, state).ok_or(Reason::NoSuchRecord)?;
-    match standing {
-        Standing::Over(roles) => over(person, roles, area),
-        Standing::Within(roles) => within(directory, person, roles, area, state),
-        Standing::ReporterOr(roles) => match reporter(state) == Some(&person.id) {
-            true => Ok(()),
-            false if roles.is_empty() => Err(Reason::NotYours),
-            false => over(person, roles, area).map_err(|_| Reason::NotYours),
-        },
-        Standing::ConfiderOr(roles) => match confider(action, state) == Some(&person.id) {
-            true => Ok(()),
-            false => over(person, roles, area).map_err(|_| Reason::NotYours),
-        },
-        Standing::Blower | Standing::ServerOrBlower => blower(person, action, state),
-        Standing::Target => acts_for(directory, &person.id, action),
-        Standing::OtherSide => other_side(directory, person, action, state),
-        Standing::Server => Err(Reason::OnlyTheServer),
+    let mut refusal = None;
+    for who in row.who {
+        match asking.stands(*who, person) {
+            Ok(()) => {
+                return match row.never {
+                    Some(Never::OwnWork) => asking.not_own_work(person),
+                    Some(Never::OwnScore) => asking.not_own_score(person),
+                    None => Ok(()),
+                };
+            }
+            // That the right role is held elsewhere says most.
+            Err(Reason::NotYourArea) => refusal = Some(Reason::NotYourArea),
+            Err(reason) => refusal = refusal.or(Some(reason)),
+        }
     }
+    Err(refusal.unwrap_or(Reason::NotYourRole))
 }
 
-fn over(person: &Person, roles: &[Role], area: &str) -> Result<(), Reason> {
-    let mut held = person
-        .grants
-        .iter()
-        .filter(|grant| roles.contains(&grant.role))
-        .peekable();
-    if held.peek().is_none() {
-        return Err(Reason::NotYourRole);
-    }
-    match held.any(|grant| covers(&grant.scope, area)) {
-        true => Ok(()),
-        false => Err(Reason::NotYourArea),
-    }
+/// An action and what it is judged by.
+struct Asking<'a> {
+    directory: &'a Directory,
+    action: &'a Action,
+    state: &'a RecordState,
+    /// The area that the action touches; `None` if nothing says.
+    area: Option<&'a str>,
 }
 
-fn within(
-    directory: &Directory,
-    person: &Person,
-    roles: &[Role],
-    area: &str,
-    state: &RecordState,
-) -> Result<(), Reason> {
-    let part = |scope: &str| covers(scope, area) || covers(area, scope);
-    let by_role = person
-        .grants
-        .iter()
-        .any(|grant| roles.contains(&grant.role) && part(&grant.scope));
-    let summoned = match state {
-        RecordState::Whistle(whistle) => whistle
-            .targets
-            .values()
-            .any(|target| directory.acts_for(&person.id, &target.target.party)),
-        RecordState::Finding(_) => false,
-    };
-    match by_role || summoned {
-        true => Ok(()),
-        false => Err(Reason::NotYourArea),
+impl Asking<'_> {
+    fn stands(&self, who: Who, person: &Person) -> Result<(), Reason> {
+        let area = self.area.ok_or(Reason::NoSuchRecord)?;
+        match who {
+            Who::Over(role) => holds(person, role, |scope| covers(scope, area)),
+            Who::Within(role) => holds(person, role, |scope| {
+                covers(scope, area) || covers(area, scope)
+            }),
+            Who::Reporter => yes(reporter(self.state) == Some(&person.id), Reason::NotYours),
+            Who::Confider => {
+                let by = confider(self.action, self.state);
+                yes(by == Some(&person.id), Reason::NotYours)
+            }
+            Who::Blower => self.blows(person),
+            Who::Target => {
+                let party = self.action.body.party().unwrap_or_default();
+                yes(self.acts_for(person, party), Reason::NotATarget)
+            }
+            Who::Answerable => self.answers(person),
+            Who::OtherSide => {
+                let scored = self.action.body.party().unwrap_or_default();
+                match scored == BLOWER {
+                    true => yes(self.is_summoned(person), Reason::NotATarget),
+                    false => self.blows(person),
+                }
+            }
+            Who::Server | Who::ServerEscalating => Err(Reason::OnlyTheServer),
+        }
     }
-}
 
-fn blower(person: &Person, action: &Action, state: &RecordState) -> Result<(), Reason> {
-    let order = match (&action.body, state) {
-        (Body::Issue(order), _) => Some(order),
-        (_, RecordState::Whistle(whistle)) => whistle.order.as_ref(),
-        _ => None,
-    };
-    let order = order.ok_or(Reason::NoSuchRecord)?;
-    let role = match order.level {
-        Level::Community => Role::Secretary,
-        Level::Street => Role::Dispatcher,
-    };
-    over(person, &[role], &order.area).map_err(|_| Reason::NotTheBlower)
-}
-
-fn acts_for(directory: &Directory, person: &PersonId, action: &Action) -> Result<(), Reason> {
-    let party = action.body.party().and_then(Party::parse);
-    match party {
-        Some(party) if directory.acts_for(person, &party) => Ok(()),
-        _ => Err(Reason::NotATarget),
-    }
-}
-
-fn other_side(
-    directory: &Directory,
-    person: &Person,
-    action: &Action,
-    state: &RecordState,
-) -> Result<(), Reason> {
-    let RecordState::Whistle(whistle) = state else {
-        return Err(Reason::NoSuchRecord);
-    };
-    let scored = action.body.party().unwrap_or_default();
-    let is_blower = blower(person, action, state).is_ok();
-    let is_target = whistle
-        .targets
-        .values()
-        .any(|target| directory.acts_for(&person.id, &target.target.party));
-    if scored == BLOWER {
-        return match (is_blower, is_target) {
-            (true, _) => Err(Reason::OwnScore),
-            (false, true) => Ok(()),
-            (false, false) => Err(Reason::NotATarget),
+    fn as_server(&self, who: &[Who]) -> Result<(), Reason> {
+        let opens_escalation = match &self.action.body {
+            Body::Issue(order) => order.parent.is_some(),
+            _ => false,
         };
+        if who.contains(&Who::Server) || (who.contains(&Who::ServerEscalating) && opens_escalation)
+        {
+            return Ok(());
+        }
+        Err(match who.contains(&Who::Blower) {
+            true => Reason::NotTheBlower,
+            false => Reason::NotYourRole,
+        })
     }
-    let own = Party::parse(scored).is_some_and(|party| directory.acts_for(&person.id, &party));
-    match (own, is_blower) {
-        (true, _) => Err(Reason::OwnScore),
-        (false, true) => Ok(()),
-        (false, false) => Err(Reason::NotTheBlower),
-    }
-}
 
-fn opens_escalation(action: &Action) -> Result<(), Reason> {
-    match &action.body {
-        Body::Issue(order) if order.parent.is_some() => Ok(()),
-        _ => Err(Reason::NotTheBlower),
+    fn blows(&self, person: &Person) -> Result<(), Reason> {
+        let order = match (&self.action.body, self.state) {
+            (Body::Issue(order), _) => Some(order),
+            (_, RecordState::Whistle(whistle)) => whistle.order.as_ref(),
+            _ => None,
+        };
+        let order = order.ok_or(Reason::NoSuchRecord)?;
+        let role = match order.level {
+            Level::Community => Role::Secretary,
+            Level::Street => Role::Dispatcher,
+        };
+        let over = |scope: &str| covers(scope, &order.area);
+        holds(person, role, over).map_err(|_| Reason::NotTheBlower)
+    }
+
+    fn answers(&self, person: &Person) -> Result<(), Reason> {
+        let demanded = self.action.body.answers().and_then(|hash| {
+            let mut supervisions = self.whistle()?.supervisions.iter();
+            supervisions.find(|it| it.deed.hash == hash)
+        });
+        let party = &demanded.ok_or(Reason::NoSuchSupervision)?.party;
+        let answerable = match party == BLOWER {
+            true => self.blows(person).is_ok(),
+            false => self.acts_for(person, party),
+        };
+        yes(answerable, Reason::NotAnswerable)
+    }
+
+    fn not_own_work(&self, person: &Person) -> Result<(), Reason> {
+        let own = match self.state {
+            RecordState::Finding(finding) => finding.self_resolved_by.as_ref() == Some(&person.id),
+            RecordState::Whistle(whistle) => {
+                let party = self.action.body.party().unwrap_or_default();
+                let target = whistle.targets.get(party);
+                self.acts_for(person, party)
+                    || target.is_some_and(|target| target.handled_by(&person.id))
+            }
+        };
+        yes(!own, Reason::OwnWork)
+    }
+
+    fn not_own_score(&self, person: &Person) -> Result<(), Reason> {
+        let scored = self.action.body.party().unwrap_or_default();
+        let whistle = self.whistle().ok_or(Reason::NoSuchRecord)?;
+        let own = match scored == BLOWER {
+            true => whistle.blower.as_ref() == Some(&person.id) || self.blows(person).is_ok(),
+            false => {
+                let target = whistle.targets.get(scored);
+                self.acts_for(person, scored)
+                    || target.is_some_and(|target| target.handled_by(&person.id))
+            }
+        };
+        yes(!own, Reason::OwnScore)
+    }
+
+    fn acts_for(&self, person: &Person, party: &str) -> bool {
+        Party::parse(party).is_some_and(|party| self.directory.acts_for(&person.id, &party))
+    }
+
+    fn is_summoned(&self, person: &Person) -> bool {
+        let mut targets = self
+            .whistle()
+            .into_iter()
+            .flat_map(|it| it.targets.values());
+        targets.any(|target| self.directory.acts_for(&person.id, &target.target.party))
+    }
+
+    fn whistle(&self) -> Option<&WhistleState> {
+        match self.state {
+            RecordState::Whistle(whistle) => Some(whistle),
+            RecordState::Finding(_) => None,
+        }
     }
 }
 
@@ -238,5 +440,23 @@ fn reporter(state: &RecordState) -> Option<&PersonId> {
     match state {
         RecordState::Finding(finding) => finding.reporter.as_ref(),
         RecordState::Whistle(_) => None,
+    }
+}
+
+/// Whether somebody holds a role in a scope that will do.
+fn holds(person: &Person, role: Role, will_do: impl Fn(&str) -> bool) -> Result<(), Reason> {
+    let mut grants = person
+        .grants
+        .iter()
+        .filter(|grant| grant.role == role)
+        .peekable();
+    grants.peek().ok_or(Reason::NotYourRole)?;
+    yes(grants.any(|it| will_do(&it.scope)), Reason::NotYourArea)
+}
+
+fn yes(fits: bool, otherwise: Reason) -> Result<(), Reason> {
+    match fits {
+        true => Ok(()),
+        false => Err(otherwise),
     }
 }

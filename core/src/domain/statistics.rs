@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::action::{BLOWER, Level, Party};
+use super::deadline;
 use super::directory::Directory;
 use super::ids::{PersonId, RecordId};
 use super::time::{Judged, TimePolicy};
@@ -211,7 +212,7 @@ pub fn collect<'a>(
         }
         for (name, targets) in parts {
             let group = groups.entry(name).or_default();
-            group.count(whistle, &targets, &directory.policy.time, now_ms);
+            group.count(whistle, &targets, directory, now_ms);
         }
     }
     groups
@@ -222,10 +223,12 @@ impl Statistics {
         &mut self,
         whistle: &WhistleState,
         targets: &[&str],
-        policy: &TimePolicy,
+        directory: &Directory,
         now_ms: i64,
     ) {
-        let Some(order) = &whistle.order else {
+        let policy = &directory.policy.time;
+        let due = deadline::due(whistle, Some(directory));
+        let (Some(order), Some(due)) = (&whistle.order, due) else {
             return;
         };
         self.whistles += 1;
@@ -266,7 +269,7 @@ impl Statistics {
             let mut arrivals = target.arrivals.iter().map(|(deed, _)| deed);
             self.arrived.count(judge(&mut arrivals, order.report_by_ms));
             self.fed_back
-                .count(judge(&mut target.feedback.iter(), Some(order.due_ms)));
+                .count(judge(&mut target.feedback.iter(), Some(due.at_ms)));
         }
     }
 

@@ -7,8 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::action::{Body, EscalationCause, Level, Order, Party, Target, Value};
-use crate::domain::ids::{PrivateId, RecordId};
+use crate::domain::action::{Body, EscalationCause, Level, Order, Party, Target, Terms, Value};
+use crate::domain::ids::{EnvelopeHash, PrivateId, RecordId};
 use crate::domain::private::PrivateKind;
 
 /// Numbered fields of a body.
@@ -18,15 +18,17 @@ pub type Fields = BTreeMap<u8, Value>;
 pub fn encode(body: &Body) -> (String, Fields) {
     let fields = match body {
         Body::Report | Body::Correct | Body::Accept | Body::Number => Fields::new(),
-        Body::Note { text } | Body::SelfResolve { text } | Body::Conclude { text } => {
-            [(0, text_of(text))].into()
-        }
+        Body::Note { text }
+        | Body::SelfResolve { text }
+        | Body::Conclude { text }
+        | Body::Urge { text } => [(0, text_of(text))].into(),
         Body::Review { passed, text } => [(0, Value::Bool(*passed)), (1, text_of(text))].into(),
         Body::Decline { reason }
         | Body::Withdraw { reason }
         | Body::Reopen { reason }
         | Body::Cancel { reason }
-        | Body::AskEscalation { reason } => [(0, text_of(reason))].into(),
+        | Body::AskEscalation { reason }
+        | Body::Resume { reason } => [(0, text_of(reason))].into(),
         Body::Merge { into } => [(0, id(*into))].into(),
         Body::Confide { item, kind } => [
             (0, Value::Bytes(item.0.to_vec())),
@@ -43,10 +45,14 @@ pub fn encode(body: &Body) -> (String, Fields) {
             party,
             heads,
             position,
+            away,
         } => {
             let mut fields: Fields = [(0, text_of(party)), (1, Value::Int((*heads).into()))].into();
             if let Some(position) = position {
                 fields.insert(2, Value::Text(position.to_string()));
+            }
+            if let Some(away) = away {
+                fields.insert(3, text_of(away));
             }
             fields
         }
@@ -61,7 +67,59 @@ pub fn encode(body: &Body) -> (String, Fields) {
             (2, text_of(text)),
         ]
         .into(),
-        Body::Excuse { party, reason } => [(0, text_of(party)), (1, text_of(reason))].into(),
+        Body::Excuse { party, reason }
+        | Body::DeclineSummons { party, reason }
+        | Body::Object { party, reason } => [(0, text_of(party)), (1, text_of(reason))].into(),
+        Body::AskExtension {
+            party,
+            until_ms: at_ms,
+            reason,
+        }
+        | Body::AskSuspension {
+            party,
+            review_ms: at_ms,
+            reason,
+        } => [
+            (0, text_of(party)),
+            (1, Value::Int(*at_ms)),
+            (2, text_of(reason)),
+        ]
+        .into(),
+        Body::Rule {
+            request,
+            granted,
+            until_ms,
+            text,
+        } => {
+            let mut fields: Fields = [
+                (0, hash(*request)),
+                (1, Value::Bool(*granted)),
+                (3, text_of(text)),
+            ]
+            .into();
+            fields.extend(until_ms.map(|until_ms| (2, Value::Int(until_ms))));
+            fields
+        }
+        Body::Recompute {
+            due_ms,
+            terms,
+            reason,
+        } => {
+            let mut fields: Fields = [(0, text_of(reason)), (7, Value::Int(*due_ms))].into();
+            fields.extend(terms.iter().flat_map(terms_fields));
+            fields
+        }
+        Body::Supervise {
+            party,
+            text,
+            reply_by_ms,
+        } => [
+            (0, text_of(party)),
+            (1, text_of(text)),
+            (2, Value::Int(*reply_by_ms)),
+        ]
+        .into(),
+        Body::Reply { supervision, text } => [(0, hash(*supervision)), (1, text_of(text))].into(),
         Body::Evaluate { party, score, text } => [
             (0, text_of(party)),
             (1, Value::Int((*score).into())),
@@ -114,6 +172,10 @@ fn known(word: &str, fields: &Fields) -> Option<Body> {
         Some(Value::Bytes(bytes)) => PrivateId::from_slice(bytes),
         _ => None,
     };
+    let action = |key: u8| match fields.get(&key) {
+        Some(Value::Bytes(bytes)) => EnvelopeHash::from_slice(bytes),
+        _ => None,
+    };
     Some(match word {
         "report" => Body::Report,
         "correct" => Body::Correct,
@@ -137,6 +199,7 @@ fn known(word: &str, fields: &Fields) -> Option<Body> {
             item: private(0)?,
             reason: text(1)?,
         },
+        "urge" => Body::Urge { text: text(0)? },
         "issue" => Body::Issue(read_order(fields)?),
         "summon" => Body::Summon {
             targets: read_targets(fields.get(&0)?)?,
@@ -150,6 +213,46 @@ fn known(word: &str, fields: &Fields) -> Option<Body> {
                 Some(_) => return None,
                 None => None,
             },
+            away: text(3),
+        },
+        "decline_summons" => Body::DeclineSummons {
+            party: text(0)?,
+            reason: text(1)?,
+        },
+        "object" => Body::Object {
+            party: text(0)?,
+            reason: text(1)?,
+        },
+        "ask_extension" => Body::AskExtension {
+            party: text(0)?,
+            until_ms: number(1)?,
+            reason: text(2)?,
+        },
+        "ask_suspension" => Body::AskSuspension {
+            party: text(0)?,
+            review_ms: number(1)?,
+            reason: text(2)?,
+        },
+        "rule" => Body::Rule {
+            request: action(0)?,
+            granted: flag(1)?,
+            until_ms: number(2),
+            text: text(3)?,
+        },
+        "resume" => Body::Resume { reason: text(0)? },
+        "recompute" => Body::Recompute {
+            due_ms: number(7)?,
+            terms: read_terms(fields),
+            reason: text(0)?,
+        },
+        "supervise" => Body::Supervise {
+            party: text(0)?,
+            text: text(1)?,
+            reply_by_ms: number(2)?,
+        },
+        "reply" => Body::Reply {
+            supervision: action(0)?,
+            text: text(1)?,
         },
         "feedback" => Body::Feedback {
             party: text(0)?,
@@ -213,7 +316,35 @@ fn order_fields(order: &Order) -> Fields {
             .into_iter()
             .filter_map(|(key, value)| Some((key, value?))),
     );
+    fields.extend(order.terms.iter().flat_map(terms_fields));
     fields
+}
+
+/// Terms have the same numbers wherever they stand.
+fn terms_fields(terms: &Terms) -> Fields {
+    [
+        (9, Value::Int(terms.start_ms)),
+        (10, Value::Text(terms.limit.to_string())),
+        (11, text_of(&terms.calendar)),
+        (12, text_of(&terms.policy)),
+    ]
+    .into()
+}
+
+fn read_terms(fields: &Fields) -> Option<Terms> {
+    let text = |key: u8| match fields.get(&key) {
+        Some(Value::Text(text)) => Some(text),
+        _ => None,
+    };
+    let Some(Value::Int(start_ms)) = fields.get(&9) else {
+        return None;
+    };
+    Some(Terms {
+        start_ms: *start_ms,
+        limit: text(10)?.parse().ok()?,
+        calendar: text(11)?.clone(),
+        policy: text(12)?.clone(),
+    })
 }
 
 fn read_order(fields: &Fields) -> Option<Order> {
@@ -237,6 +368,7 @@ fn read_order(fields: &Fields) -> Option<Order> {
         report_by_ms: number(6),
         due_ms: number(7)?,
         parent: fields.get(&8).and_then(read_id),
+        terms: read_terms(fields),
     })
 }
 
@@ -273,6 +405,10 @@ fn read_targets(value: &Value) -> Option<Vec<Target>> {
 
 fn text_of(text: &str) -> Value {
     Value::Text(text.to_owned())
+}
+
+fn hash(action: EnvelopeHash) -> Value {
+    Value::Bytes(action.0.to_vec())
 }
 
 fn id(record: RecordId) -> Value {

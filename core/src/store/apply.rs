@@ -14,6 +14,7 @@ use super::{Store, StoreError, private, put_meta, put_progress};
 use crate::document::rows::{changes_by_receipt, search_text};
 use crate::document::{Document, Member};
 use crate::domain::action::RecordKind;
+use crate::domain::directory::Directory;
 use crate::domain::ids::{EnvelopeHash, RecordId};
 use crate::domain::time::LastContact;
 use crate::envelope;
@@ -71,6 +72,7 @@ impl Store {
         contact: LastContact,
         progress: &mut Progress,
     ) -> Result<Applied, StoreError> {
+        let directory = self.directory.as_deref();
         let db = self
             .db
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -100,7 +102,7 @@ impl Store {
             private::confirm(&db, *item)?;
         }
         applied.records = touched.len();
-        applied.erased = project_all(&db, touched)?;
+        applied.erased = project_all(&db, touched, directory)?;
         if settlement.offer_again {
             db.execute(
                 "INSERT OR IGNORE INTO outbox (envelope)
@@ -243,7 +245,11 @@ fn arrived(
 }
 
 /// Projects records again; whether personal data was destroyed.
-fn project_all(db: &Connection, touched: BTreeMap<RecordId, Touched>) -> Result<bool, StoreError> {
+fn project_all(
+    db: &Connection,
+    touched: BTreeMap<RecordId, Touched>,
+    directory: Option<&Directory>,
+) -> Result<bool, StoreError> {
     let mut texts = Vec::with_capacity(touched.len());
     let mut erased = false;
     for (record, Touched { row, kind, fresh }) in touched {
@@ -253,7 +259,7 @@ fn project_all(db: &Connection, touched: BTreeMap<RecordId, Touched>) -> Result<
         };
         let (document, _) = Document::rebuild(kind, record, members)?;
         let state = document.fold();
-        erased |= write_record(db, row, &document, &state)?;
+        erased |= write_record(db, row, &document, &state, directory)?;
         texts.push((row, grams(&search_text(&state))));
     }
     for (row, grams) in texts {

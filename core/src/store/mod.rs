@@ -12,11 +12,13 @@
 //! transaction is rolled back as a whole, and what was saved before stays.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use crate::document::WriteError;
+use crate::domain::directory::Directory;
 use crate::domain::ids::EnvelopeHash;
 use crate::envelope::{Chain, OpenError};
 use crate::sync::plan::Progress;
@@ -76,6 +78,8 @@ impl From<rusqlite::Error> for StoreError {
 /// The phone's database.
 pub struct Store {
     db: Connection,
+    /// Calendar and policy for due times.
+    directory: Option<Arc<Directory>>,
 }
 
 impl Store {
@@ -95,9 +99,17 @@ impl Store {
         // What is erased is overwritten, not only unlinked. The pragma answers.
         db.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))?;
         db.set_prepared_statement_cache_capacity(64);
-        let mut store = Self { db };
+        let mut store = Self {
+            db,
+            directory: None,
+        };
         store.migrate()?;
         Ok(store)
+    }
+
+    /// Whose calendar and policy the rows written from now on go by.
+    pub fn go_by(&mut self, directory: Arc<Directory>) {
+        self.directory = Some(directory);
     }
 
     /// Limits the database to so many pages (of 4 KiB): a quota, and the way to

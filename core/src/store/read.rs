@@ -5,10 +5,8 @@ use rusqlite::{OptionalExtension, Row, params_from_iter, types::Value as Sql};
 
 use super::write::{id, standing};
 use super::{Store, StoreError, get_meta, unsigned};
-use crate::domain::codes::CategoryCode;
-use crate::domain::finding::{FindingStage, duplicate_reach_m};
+use crate::domain::finding::{DUPLICATE_MS, FindingStage, Sighting};
 use crate::domain::ids::{BootId, EnvelopeHash, RecordId};
-use crate::domain::place::Position;
 use crate::domain::reason::Reason;
 use crate::domain::time::LastContact;
 use crate::domain::whistle::WhistleStage;
@@ -69,6 +67,8 @@ pub struct FindingSummary {
     pub conflicts: u32,
     /// Position in text form; empty if unknown.
     pub position: String,
+    /// The finding that it was merged into and follows.
+    pub merged_into: Option<RecordId>,
 }
 
 /// A whistle in a list.
@@ -88,8 +88,12 @@ pub struct WhistleSummary {
     pub title: String,
     /// Clock reading of the issue, milliseconds.
     pub issued_at_ms: i64,
-    /// Due time, milliseconds.
+    /// Due time in force, milliseconds.
     pub due_at_ms: i64,
+    /// End of the newest pause of the clock, milliseconds; 0 if there was none.
+    pub paused_until_ms: i64,
+    /// Requests on which nobody has ruled.
+    pub open_requests: u32,
     /// The whistle that was escalated into this one.
     pub parent: Option<RecordId>,
 }
@@ -173,31 +177,32 @@ impl Store {
             .optional()?)
     }
 
-    /// Open findings that may be the same problem: the same category, reported
-    /// since, and as near as the category and the phone's accuracy allow.
-    /// Nearest first; the hint before a report, and it works offline.
+    /// Open findings that may be the same problem as the one sighted
+    /// ([`Sighting::doubles`]), nearest first; the hint before a report, and it
+    /// works offline.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub fn similar(
-        &self,
-        category: CategoryCode,
-        position: &Position,
-        since_ms: i64,
-    ) -> Result<Vec<FindingSummary>, StoreError> {
+    pub fn similar(&self, sighting: &Sighting) -> Result<Vec<FindingSummary>, StoreError> {
         let mut statement = self.db.prepare_cached(&format!(
-            "{FINDINGS} WHERE category = ?1 AND reported_at_ms >= ?2"
+            "{FINDINGS} WHERE category = ?1 AND reported_at_ms BETWEEN ?2 AND ?3"
         ))?;
-        let rows = statement.query_map((category.to_string(), since_ms), finding_summary)?;
-        let reach_m = duplicate_reach_m(category, position);
+        let at_ms = sighting.reported_at_ms;
+        let rows = statement.query_map(
+            (
+                sighting.category.to_string(),
+                at_ms.saturating_sub(DUPLICATE_MS),
+                at_ms.saturating_add(DUPLICATE_MS),
+            ),
+            finding_summary,
+        )?;
         let mut near = Vec::new();
         for finding in rows {
             let finding = finding?;
-            let Ok(place) = finding.position.parse::<Position>() else {
-                continue;
-            };
-            let distance_m = position.distance_m(&place);
-            if !finding.stage.is_over() && distance_m <= reach_m {
+            let at_ms = finding.reported_at_ms;
+            let other = Sighting::read(&finding.category, &finding.position, at_ms);
+            let distance_m = other.and_then(|other| sighting.doubles(&other));
+            if let (false, Some(distance_m)) = (finding.stage.is_over(), distance_m) {
                 near.push((distance_m, finding));
             }
         }
@@ -250,6 +255,29 @@ impl Store {
         Ok(statement
             .query_row([record.0], whistle_summary)
             .optional()?)
+    }
+
+    /// Other open whistles for the same findings, oldest first. A whistle and
+    /// the one that it was escalated into are not rivals.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn rivals(&self, whistle: RecordId) -> Result<Vec<WhistleSummary>, StoreError> {
+        let mut statement = self.db.prepare_cached(&format!(
+            "{WHISTLES} WHERE whistle.record IN (
+                 SELECT other.whistle FROM whistle_finding AS mine
+                 JOIN whistle_finding AS other ON other.finding = mine.finding
+                 JOIN record ON record.id = mine.whistle WHERE record.record = ?1
+             ) AND record.record <> ?1 ORDER BY whistle.issued_at_ms, record.record"
+        ))?;
+        let own_parent = self.whistle(whistle)?.and_then(|row| row.parent);
+        let rows = statement.query_map([whistle.0], whistle_summary)?;
+        let mut rivals = rows.collect::<Result<Vec<_>, _>>()?;
+        rivals.retain(|other| {
+            let related = other.parent == Some(whistle) || own_parent == Some(other.record);
+            !other.stage.is_over() && !related
+        });
+        Ok(rivals)
     }
 
     /// The whistles that carry a finding, oldest first.
@@ -423,11 +451,11 @@ impl Store {
 }
 
 const FINDINGS: &str = "SELECT record.record, stage, number, category, title, grid, severity,
-     reporter, reported_at_ms, conflicts, position
+     reporter, reported_at_ms, conflicts, position, merged_into
      FROM finding JOIN record ON record.id = finding.record";
 
 const WHISTLES: &str = "SELECT record.record, whistle.stage, level, platform, area, title,
-     issued_at_ms, due_at_ms, parent
+     issued_at_ms, due_at_ms, parent, paused_until_ms, open_requests
      FROM whistle JOIN record ON record.id = whistle.record";
 
 fn at_most(limit: u32) -> u32 {
@@ -439,6 +467,7 @@ fn at_most(limit: u32) -> u32 {
 
 fn finding_summary(row: &Row<'_>) -> rusqlite::Result<FindingSummary> {
     let stage: String = row.get(1)?;
+    let merged_into: Option<[u8; 16]> = row.get(11)?;
     Ok(FindingSummary {
         record: id(row, 0)?,
         stage: FindingStage::from_word(&stage).ok_or(rusqlite::Error::InvalidQuery)?,
@@ -451,6 +480,7 @@ fn finding_summary(row: &Row<'_>) -> rusqlite::Result<FindingSummary> {
         reported_at_ms: row.get(8)?,
         conflicts: row.get(9)?,
         position: row.get(10)?,
+        merged_into: merged_into.map(RecordId),
     })
 }
 
@@ -466,6 +496,8 @@ fn whistle_summary(row: &Row<'_>) -> rusqlite::Result<WhistleSummary> {
         title: row.get(5)?,
         issued_at_ms: row.get(6)?,
         due_at_ms: row.get(7)?,
+        paused_until_ms: row.get(9)?,
+        open_requests: row.get(10)?,
         parent: parent.map(RecordId),
     })
 }

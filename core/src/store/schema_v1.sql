@@ -50,6 +50,7 @@ CREATE TABLE finding (
     reported_at_ms INTEGER NOT NULL,
     reopened_at_ms INTEGER NOT NULL, -- 0: never
     touched_at_ms  INTEGER NOT NULL,
+    merged_into    BLOB,             -- 16 bytes: the finding that stays
     conflicts      INTEGER NOT NULL,
     traces         INTEGER NOT NULL
 ) STRICT;
@@ -65,7 +66,9 @@ CREATE TABLE whistle (
     title         TEXT NOT NULL,
     blower        TEXT NOT NULL,
     issued_at_ms  INTEGER NOT NULL,
-    due_at_ms     INTEGER NOT NULL,
+    due_at_ms     INTEGER NOT NULL, -- extensions and pauses counted
+    paused_until_ms INTEGER NOT NULL, -- end of the newest pause; 0: none
+    open_requests INTEGER NOT NULL,
     touched_at_ms INTEGER NOT NULL,
     parent        BLOB,
     traces        INTEGER NOT NULL

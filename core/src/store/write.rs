@@ -8,6 +8,7 @@ use super::{Store, StoreError, get_meta, private, put_meta, put_progress};
 use crate::document::rows::{FindingRow, Rows, WhistleRow, project, search_text};
 use crate::document::{Document, Member};
 use crate::domain::action::RecordKind;
+use crate::domain::directory::Directory;
 use crate::domain::finding::{FindingStage, stage_with};
 use crate::domain::ids::{EnvelopeHash, RecordId};
 use crate::domain::record::RecordState;
@@ -31,6 +32,7 @@ impl Store {
         state: &RecordState,
         confided: Option<&SealedText>,
     ) -> Result<(), StoreError> {
+        let directory = self.directory.as_deref();
         let transaction = self
             .db
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -48,7 +50,7 @@ impl Store {
             &sealed.envelope.dev_seq.cast_signed(),
         )?;
         put_meta(&transaction, "chain_newest", &sealed.hash.0)?;
-        let destroyed = write_record(&transaction, record, document, state)?;
+        let destroyed = write_record(&transaction, record, document, state, directory)?;
         write_search(&transaction, record, &grams(&search_text(state)))?;
         transaction.commit()?;
         if destroyed {
@@ -62,6 +64,7 @@ impl Store {
     /// # Errors
     /// See [`StoreError`]; the rows are as they were.
     pub fn rebuild(&mut self) -> Result<(), StoreError> {
+        let directory = self.directory.as_deref();
         let transaction = self.db.transaction()?;
         transaction.execute_batch(
             "DELETE FROM target; DELETE FROM whistle_finding; DELETE FROM whistle;
@@ -76,7 +79,7 @@ impl Store {
         for (record, kind, id) in records {
             let (document, _) = Document::rebuild(kind, id, members(&transaction, record)?)?;
             let state = document.fold();
-            write_record(&transaction, record, &document, &state)?;
+            write_record(&transaction, record, &document, &state, directory)?;
             write_search(&transaction, record, &grams(&search_text(&state)))?;
         }
         let mut progress = super::Progress {
@@ -221,10 +224,11 @@ pub(super) fn write_record(
     record: i64,
     document: &Document,
     state: &RecordState,
+    directory: Option<&Directory>,
 ) -> Result<bool, StoreError> {
     db.prepare_cached("UPDATE record SET heads = ?2 WHERE id = ?1")?
         .execute(params![record, document.heads()])?;
-    match project(document.id(), state) {
+    match project(document.id(), state, directory) {
         Rows::Finding(row) => write_finding(db, record, &row)?,
         Rows::Whistle(row) => write_whistle(db, record, &row)?,
     }
@@ -244,15 +248,17 @@ fn write_finding(db: &Connection, record: i64, row: &FindingRow) -> Result<(), S
     db.prepare_cached(
         "INSERT INTO finding
              (record, own_stage, stage, number, category, title, grid, position, severity,
-              reporter, reported_at_ms, reopened_at_ms, touched_at_ms, conflicts, traces)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+              reporter, reported_at_ms, reopened_at_ms, touched_at_ms, merged_into, conflicts,
+              traces)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
          ON CONFLICT (record) DO UPDATE SET
              own_stage = excluded.own_stage, stage = excluded.stage, number =
              excluded.number, category = excluded.category, title = excluded.title, grid =
              excluded.grid, position = excluded.position, severity = excluded.severity,
              reporter = excluded.reporter, reported_at_ms = excluded.reported_at_ms,
              reopened_at_ms = excluded.reopened_at_ms, touched_at_ms =
-             excluded.touched_at_ms, conflicts = excluded.conflicts, traces = excluded.traces",
+             excluded.touched_at_ms, merged_into = excluded.merged_into, conflicts =
+             excluded.conflicts, traces = excluded.traces",
     )?
     .execute(params![
         record,
@@ -273,6 +279,7 @@ fn write_finding(db: &Connection, record: i64, row: &FindingRow) -> Result<(), S
         row.reported_at_ms,
         row.reopened_at_ms,
         row.touched_at_ms,
+        row.merged_into.map(|finding| finding.0),
         row.conflicts,
         row.traces,
     ])?;
@@ -283,12 +290,14 @@ fn write_whistle(db: &Connection, record: i64, row: &WhistleRow) -> Result<(), S
     db.prepare_cached(
         "INSERT INTO whistle
              (record, stage, level, platform, area, title, blower, issued_at_ms, due_at_ms,
-              touched_at_ms, parent, traces)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+              paused_until_ms, open_requests, touched_at_ms, parent, traces)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
          ON CONFLICT (record) DO UPDATE SET
              stage = excluded.stage, level = excluded.level, platform = excluded.platform,
              area = excluded.area, title = excluded.title, blower = excluded.blower,
              issued_at_ms = excluded.issued_at_ms, due_at_ms = excluded.due_at_ms,
+             paused_until_ms = excluded.paused_until_ms, open_requests =
+             excluded.open_requests,
              touched_at_ms = excluded.touched_at_ms, parent = excluded.parent, traces =
              excluded.traces",
     )?
@@ -302,6 +311,8 @@ fn write_whistle(db: &Connection, record: i64, row: &WhistleRow) -> Result<(), S
         row.blower,
         row.issued_at_ms,
         row.due_at_ms,
+        row.paused_until_ms,
+        row.open_requests,
         row.touched_at_ms,
         row.parent.map(|parent| parent.0),
         row.traces,

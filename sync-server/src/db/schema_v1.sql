@@ -101,12 +101,16 @@ CREATE TABLE finding (
     category       TEXT NOT NULL,
     title          TEXT NOT NULL,
     grid           TEXT NOT NULL,
+    position       TEXT NOT NULL,
     severity       INTEGER NOT NULL,
     reporter       TEXT NOT NULL,
     reported_at_ms INTEGER NOT NULL,
+    reopened_at_ms INTEGER NOT NULL,        -- 0: never
+    merged_into    BLOB,                    -- the finding that stays
     conflicts      INTEGER NOT NULL,
     traces         INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX finding_by_category ON finding (category, reported_at_ms);
 CREATE TABLE whistle (
     record       INTEGER NOT NULL PRIMARY KEY REFERENCES record (id),
     stage        TEXT NOT NULL,
@@ -116,7 +120,9 @@ CREATE TABLE whistle (
     title        TEXT NOT NULL,
     blower       TEXT NOT NULL,
     issued_at_ms INTEGER NOT NULL,
-    due_at_ms    INTEGER NOT NULL,
+    due_at_ms    INTEGER NOT NULL,          -- extensions and pauses counted
+    paused_until_ms INTEGER NOT NULL,       -- end of the newest pause; 0: none
+    open_requests INTEGER NOT NULL,
     parent       BLOB,
     traces       INTEGER NOT NULL
 ) STRICT;

@@ -22,6 +22,7 @@ use shaodao_core::domain::action::Action;
 use shaodao_core::domain::ids::{DeviceId, EnvelopeHash, PersonId, RecordId};
 use shaodao_core::domain::reason::Reason;
 use shaodao_core::domain::record::capture;
+use shaodao_core::domain::rights::DeviceState;
 use shaodao_core::domain::time::{Anchor, Claim};
 use shaodao_core::envelope::{self, Chain, Envelope, Sealed};
 use shaodao_core::sync::settle::{Cited, effective_seen};
@@ -175,7 +176,8 @@ impl Engine {
         let (judgement, state) =
             self.with_document(action.kind, action.record, |engine, document| {
                 let (then, history) = document.fold_as_of(&seen).map_err(DbError::from)?;
-                let possible = capture(&directory, action, envelope.claim, &then, &history);
+                let device = DeviceState::Active;
+                let possible = capture(&directory, device, action, envelope.claim, &then, &history);
                 let reason = match possible.map_err(|refused| refused.reason) {
                     Ok(()) => match document.write(member) {
                         Ok(()) => None,

@@ -348,6 +348,7 @@ async fn whistle(
                 sign_by_ms: Some(due_ms - 120 * MINUTE_MS),
                 report_by_ms: Some(due_ms - 60 * MINUTE_MS),
                 due_ms,
+                terms: None,
                 parent: None,
             };
             let title = format!("第{}号哨令:请到场处理", nth + 1);
@@ -755,6 +756,7 @@ fn arrive_and_feed_back(
             party: party.clone(),
             heads: 2,
             position: None,
+            away: None,
         },
     )?;
     street.on_whistle(

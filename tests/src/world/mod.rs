@@ -582,6 +582,7 @@ pub fn order(area: &str, findings: Vec<RecordId>, targets: &[&str], due_ms: i64)
         sign_by_ms: None,
         report_by_ms: None,
         due_ms,
+        terms: None,
         parent: None,
     }
 }

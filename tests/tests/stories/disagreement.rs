@@ -81,6 +81,7 @@ fn rework_wins_over_a_conclusion_made_at_the_same_time() {
                 party: party(),
                 heads: 1,
                 position: None,
+                away: None,
             },
         );
         world.on_whistle(
@@ -255,6 +256,7 @@ fn nobody_verifies_their_own_work_or_acts_for_others() {
             party: party(),
             heads: 1,
             position: None,
+            away: None,
         },
     );
     world.on_whistle(

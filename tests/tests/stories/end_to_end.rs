@@ -54,6 +54,7 @@ fn one_finding_end_to_end() {
             party: party(),
             heads: 2,
             position: None,
+            away: None,
         },
     );
     world.on_whistle(

@@ -24,6 +24,7 @@ fn arrive() -> Body {
         party: party(),
         heads: 1,
         position: None,
+        away: None,
     }
 }
 
@@ -97,6 +98,7 @@ fn nobody_comes_and_the_street_takes_over_once() {
             party: key(),
             heads: 3,
             position: None,
+            away: None,
         },
     );
     world.on_whistle(

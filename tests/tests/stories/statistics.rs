@@ -38,6 +38,7 @@ fn handle(
         party: party.clone(),
         heads: 3,
         position: None,
+        away: None,
     };
     world.on_whistle(person, whistle, arrive);
     let text = "已处理".to_owned();

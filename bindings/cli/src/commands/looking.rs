@@ -116,6 +116,7 @@ impl Hand {
                         party: mine.clone(),
                         heads: 1,
                         position: None,
+                        away: Some(text()),
                     },
                     Body::Feedback {
                         party: mine,

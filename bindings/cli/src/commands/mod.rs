@@ -143,12 +143,18 @@ impl Hand {
                 self.on_whistle(&whistle, Body::Summon { targets })
             }
             Command::Sign(target) => self.as_target(&target, |party| Body::Sign { party }),
-            Command::Arrive { target, heads, at } => {
+            Command::Arrive {
+                target,
+                heads,
+                at,
+                away,
+            } => {
                 let position = at.as_deref().map(resolve::position).transpose()?;
                 self.as_target(&target, |party| Body::Arrive {
                     party,
                     heads,
                     position,
+                    away,
                 })
             }
             Command::Feedback { target, text } => {

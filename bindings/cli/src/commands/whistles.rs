@@ -42,7 +42,8 @@ impl Hand {
             .map(|name| resolve::finding(&self.device, name))
             .collect::<Result<Vec<_>, _>>()?;
         let now_ms = self.reading_ms()?;
-        let due_ms = resolve::due_ms(&self.device, order.due.as_deref(), &area, &findings, now_ms)?;
+        let due = order.due.as_deref();
+        let (due_ms, terms) = resolve::due(&self.device, due, &area, &findings, now_ms)?;
         let text = |text: String| Value::Text(text);
         let mut facts: Facts = [(fact::TITLE.to_owned(), text(order.title))].into();
         if let Some(description) = order.description {
@@ -60,6 +61,7 @@ impl Hand {
             sign_by_ms: None,
             report_by_ms: None,
             due_ms,
+            terms,
             parent: None,
         });
         let mut answer = self.act(Draft::new(RecordKind::Whistle, facts, body))?;

@@ -6,267 +6,26 @@
 //! disagree. Several people of one target may arrive: every row is kept, the
 //! earliest counts. 事不完、人不撤: only the blower releases a target.
 //!
+//! Requests (退单, 延期, 挂账) and supervision (督办) are rows of their own with
+//! their own outcome; what they do to the clock is [`super::deadline`]'s to say.
+//!
 //! Concurrent conclusion and failed verification: rework wins, whichever of
 //! them the fold meets first; the conclusion becomes a trace.
 
 use std::collections::BTreeMap;
 
-use super::action::{BLOWER, Body, EscalationCause, Level, Order, Target};
+use super::action::{BLOWER, Body, EscalationCause, Level, Order, Target, Terms};
 use super::history::{Entry, History, Registers, Trace};
 use super::ids::{EnvelopeHash, PersonId, RecordId};
 use super::reason::Reason;
-use super::time::{Bracket, TimePolicy};
 
-/// Where a whistle stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum WhistleStage {
-    /// 已吹哨
-    Issued,
-    /// 处理中: somebody has arrived.
-    InProgress,
-    /// 已反馈: every mandatory target has fed back.
-    FedBack,
-    /// 已核实: every mandatory target's work has passed verification.
-    Verified,
-    /// 已升级: the next level has taken over.
-    Escalated,
-    /// 已结项
-    Concluded,
-    /// 已评价
-    Evaluated,
-    /// 已撤销
-    Cancelled,
-    /// 已解除: opened by an escalation that was withdrawn.
-    StoodDown,
-}
+mod request;
+mod stage;
+mod target;
 
-impl WhistleStage {
-    /// Every stage.
-    pub const ALL: [WhistleStage; 9] = [
-        Self::Issued,
-        Self::InProgress,
-        Self::FedBack,
-        Self::Verified,
-        Self::Escalated,
-        Self::Concluded,
-        Self::Evaluated,
-        Self::Cancelled,
-        Self::StoodDown,
-    ];
-
-    /// The stable word.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Issued => "issued",
-            Self::InProgress => "in_progress",
-            Self::FedBack => "fed_back",
-            Self::Verified => "verified",
-            Self::Escalated => "escalated",
-            Self::Concluded => "concluded",
-            Self::Evaluated => "evaluated",
-            Self::Cancelled => "cancelled",
-            Self::StoodDown => "stood_down",
-        }
-    }
-
-    /// In Chinese.
-    pub fn zh(self) -> &'static str {
-        match self {
-            Self::Issued => "已吹哨",
-            Self::InProgress => "处理中",
-            Self::FedBack => "已反馈",
-            Self::Verified => "已核实",
-            Self::Escalated => "已升级",
-            Self::Concluded => "已结项",
-            Self::Evaluated => "已评价",
-            Self::Cancelled => "已撤销",
-            Self::StoodDown => "已解除",
-        }
-    }
-
-    /// The stage with this word.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|stage| stage.word() == word)
-    }
-
-    /// Nothing is expected of its targets any more.
-    pub fn is_over(self) -> bool {
-        matches!(
-            self,
-            Self::Concluded | Self::Evaluated | Self::Cancelled | Self::StoodDown
-        )
-    }
-}
-
-/// Where one target stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum TargetStage {
-    /// 待签收
-    Notified,
-    /// 已签收
-    Signed,
-    /// 已报到
-    Arrived,
-    /// 返工中: a verification failed, the next feedback is awaited.
-    Rework,
-    /// 已反馈
-    FedBack,
-    /// 已核实
-    Verified,
-    /// 已放人
-    Released,
-    /// 已免责
-    Excused,
-}
-
-impl TargetStage {
-    /// Every stage.
-    pub const ALL: [TargetStage; 8] = [
-        Self::Notified,
-        Self::Signed,
-        Self::Arrived,
-        Self::Rework,
-        Self::FedBack,
-        Self::Verified,
-        Self::Released,
-        Self::Excused,
-    ];
-
-    /// The stable word.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Notified => "notified",
-            Self::Signed => "signed",
-            Self::Arrived => "arrived",
-            Self::Rework => "rework",
-            Self::FedBack => "fed_back",
-            Self::Verified => "verified",
-            Self::Released => "released",
-            Self::Excused => "excused",
-        }
-    }
-
-    /// In Chinese.
-    pub fn zh(self) -> &'static str {
-        match self {
-            Self::Notified => "待签收",
-            Self::Signed => "已签收",
-            Self::Arrived => "已报到",
-            Self::Rework => "返工中",
-            Self::FedBack => "已反馈",
-            Self::Verified => "已核实",
-            Self::Released => "已放人",
-            Self::Excused => "已免责",
-        }
-    }
-
-    /// The stage with this word.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|stage| stage.word() == word)
-    }
-}
-
-/// Something somebody did for a target, with the time it claims.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Deed {
-    /// The action.
-    pub hash: EnvelopeHash,
-    /// Who.
-    pub person: PersonId,
-    /// In words; empty where the action has none.
-    pub text: String,
-    /// The entry's own account of time, to be bracketed.
-    pub entry: EntryTime,
-}
-
-/// What is needed to bracket an action later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EntryTime {
-    /// What the device claims.
-    pub claim: super::time::Claim,
-    /// When the server received it, if it has.
-    pub received_at_ms: Option<i64>,
-}
-
-impl EntryTime {
-    /// When it happened, as far as anybody can tell.
-    pub fn bracket(&self, policy: &TimePolicy) -> Bracket {
-        Bracket::of(&self.claim, self.received_at_ms, policy)
-    }
-}
-
-/// What happened with one target.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TargetState {
-    /// Who was summoned, and how.
-    pub target: Target,
-    /// Who signed, first one first.
-    pub signed: Vec<Deed>,
-    /// Who came, and how many heads.
-    pub arrivals: Vec<(Deed, u32)>,
-    /// What they say they did, oldest first.
-    pub feedback: Vec<Deed>,
-    /// Verifications of the newest feedback, and earlier failed ones.
-    pub verifications: Vec<(Deed, bool)>,
-    /// From 1; a failed verification starts the next.
-    pub round: u32,
-    /// Whether the newest feedback answers the current round.
-    answered: bool,
-    /// Whether the newest feedback passed verification.
-    passed: bool,
-    /// Let go by the blower.
-    pub released: bool,
-    /// Excused by the blower, with the reason.
-    pub excused: Option<String>,
-}
-
-impl TargetState {
-    fn new(target: Target) -> Self {
-        Self {
-            target,
-            signed: Vec::new(),
-            arrivals: Vec::new(),
-            feedback: Vec::new(),
-            verifications: Vec::new(),
-            round: 1,
-            answered: false,
-            passed: false,
-            released: false,
-            excused: None,
-        }
-    }
-
-    /// Where this target stands.
-    pub fn stage(&self) -> TargetStage {
-        if self.excused.is_some() {
-            TargetStage::Excused
-        } else if self.released {
-            TargetStage::Released
-        } else if self.passed {
-            TargetStage::Verified
-        } else if self.answered {
-            TargetStage::FedBack
-        } else if self.round > 1 {
-            TargetStage::Rework
-        } else if !self.arrivals.is_empty() {
-            TargetStage::Arrived
-        } else if !self.signed.is_empty() {
-            TargetStage::Signed
-        } else {
-            TargetStage::Notified
-        }
-    }
-
-    /// Whether somebody had a hand in this target's work.
-    pub fn handled_by(&self, person: &PersonId) -> bool {
-        let mut deeds = self
-            .arrivals
-            .iter()
-            .map(|(deed, _)| deed)
-            .chain(&self.feedback);
-        deeds.any(|deed| deed.person == *person)
-    }
-}
+pub use request::{Ask, Request, Ruling, Supervision};
+pub use stage::{TargetStage, WhistleStage};
+pub use target::{Deed, EntryTime, TargetState};
 
 /// The next level has taken over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -283,6 +42,17 @@ pub struct Escalation {
     pub stood_down: Option<String>,
     /// Withdrawal proposed to the dispatcher, and on which proof.
     pub proposed: Option<String>,
+}
+
+/// A due time that the blower set anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recomputed {
+    /// The due time before extensions and suspensions, Unix milliseconds.
+    pub due_ms: i64,
+    /// What it follows from; `None` for a date set by hand.
+    pub terms: Option<Terms>,
+    /// Who, and why.
+    pub deed: Deed,
 }
 
 /// A score.
@@ -319,6 +89,14 @@ pub struct WhistleState {
     concluded: Option<(usize, String)>,
     /// Why it was called off.
     pub cancelled: Option<String>,
+    /// What targets asked for, oldest first.
+    pub requests: Vec<Request>,
+    /// Answers that superiors demanded, oldest first.
+    pub supervisions: Vec<Supervision>,
+    /// Reminders, oldest first.
+    pub urges: Vec<Deed>,
+    /// The due time that was set last, where it was recomputed.
+    pub recomputed: Option<Recomputed>,
     /// Scores.
     pub evaluations: Vec<Evaluation>,
     /// The facts.
@@ -343,6 +121,10 @@ impl WhistleState {
             stood_down: None,
             concluded: None,
             cancelled: None,
+            requests: Vec::new(),
+            supervisions: Vec::new(),
+            urges: Vec::new(),
+            recomputed: None,
             evaluations: Vec::new(),
             facts: Registers::new(),
             traces: Vec::new(),
@@ -426,22 +208,22 @@ impl WhistleState {
                 self.must_be_open()?;
                 self.summon(targets);
             }
-            Body::Sign { party } => {
-                self.open_target(party)?.signed.push(deed(entry, ""));
+            Body::Urge { text } => {
+                self.must_be_open()?;
+                self.urges.push(Deed::of(entry, text));
             }
-            Body::Arrive { party, heads, .. } => {
-                let arrival = (deed(entry, ""), *heads);
-                self.open_target(party)?.arrivals.push(arrival);
+            Body::Sign { .. }
+            | Body::Arrive { .. }
+            | Body::DeclineSummons { .. }
+            | Body::Feedback { .. } => self.answer(entry)?,
+            Body::Object { .. } | Body::AskExtension { .. } | Body::AskSuspension { .. } => {
+                self.ask(entry)?;
             }
-            Body::Feedback { party, text } => {
-                let target = self.open_target(party)?;
-                if target.arrivals.is_empty() {
-                    return Err(Reason::NotArrived);
-                }
-                target.feedback.push(deed(entry, text));
-                target.answered = true;
-                target.passed = false;
-            }
+            Body::Rule { .. }
+            | Body::Resume { .. }
+            | Body::Recompute { .. }
+            | Body::Supervise { .. }
+            | Body::Reply { .. } => self.rule(entry)?,
             Body::Verify {
                 party,
                 passed,
@@ -465,19 +247,7 @@ impl WhistleState {
                 self.must_be_open()?;
                 self.cancelled = Some(reason.clone());
             }
-            Body::Evaluate { party, score, text } => {
-                if self.concluded.is_none() {
-                    return Err(Reason::NotConcluded);
-                }
-                if party != BLOWER && !self.targets.contains_key(party) {
-                    return Err(Reason::NoSuchTarget);
-                }
-                self.evaluations.push(Evaluation {
-                    party: party.clone(),
-                    score: *score,
-                    deed: deed(entry, text),
-                });
-            }
+            Body::Evaluate { party, score, text } => self.evaluate(entry, party, *score, text)?,
             Body::AskEscalation { reason } => {
                 self.must_be_open()?;
                 if self.level() == Some(Level::Street) {
@@ -509,6 +279,43 @@ impl WhistleState {
             _ => return Err(Reason::NoSuchTarget),
         }
         Ok(())
+    }
+
+    /// The due time before extensions and suspensions, and what it follows
+    /// from; `None` before the order has arrived.
+    pub fn terms(&self) -> Option<(i64, Option<&Terms>)> {
+        let order = self.order.as_ref()?;
+        Some(match &self.recomputed {
+            Some(recomputed) => (recomputed.due_ms, recomputed.terms.as_ref()),
+            None => (order.due_ms, order.terms.as_ref()),
+        })
+    }
+
+    /// When the clock started, Unix milliseconds.
+    pub fn started_at_ms(&self) -> i64 {
+        let terms = self.terms().and_then(|(_, terms)| terms);
+        terms.map_or(self.issued_at_ms, |terms| terms.start_ms)
+    }
+
+    /// Requests on which nobody has ruled.
+    pub fn open_requests(&self) -> impl Iterator<Item = &Request> {
+        self.requests
+            .iter()
+            .filter(|request| request.ruling.is_none())
+    }
+
+    /// Demands of superiors that nobody has answered.
+    pub fn open_supervisions(&self) -> impl Iterator<Item = &Supervision> {
+        self.supervisions
+            .iter()
+            .filter(|supervision| supervision.reply.is_none())
+    }
+
+    /// The scores of a target or of the blower; empty means not scored (未评分).
+    pub fn scores(&self, party: &str) -> Vec<u32> {
+        let of = |evaluation: &&Evaluation| evaluation.party == party;
+        let evaluations = self.evaluations.iter().filter(of);
+        evaluations.map(|evaluation| evaluation.score).collect()
     }
 
     /// The level that blew.
@@ -549,6 +356,65 @@ impl WhistleState {
         }
     }
 
+    /// What a target does about the order.
+    fn answer(&mut self, entry: &Entry) -> Result<(), Reason> {
+        let party = entry.body.party().unwrap_or_default();
+        // A volunteer who comes after all is welcome.
+        let comes = matches!(entry.body, Body::Arrive { .. });
+        let target = match comes {
+            true => self.summoned_target(party)?,
+            false => self.open_target(party)?,
+        };
+        match &entry.body {
+            Body::Sign { .. } => target.signed.push(Deed::of(entry, "")),
+            Body::Arrive { heads, away, .. } => {
+                let away = away.as_deref().unwrap_or_default();
+                target.arrivals.push((Deed::of(entry, away), *heads));
+                target.declined = None;
+            }
+            Body::DeclineSummons { .. } if target.target.mandatory => {
+                return Err(Reason::NotVoluntary);
+            }
+            Body::DeclineSummons { .. } if !target.arrivals.is_empty() => {
+                return Err(Reason::AlreadyArrived);
+            }
+            Body::DeclineSummons { reason, .. } => target.declined = Some(reason.clone()),
+            Body::Feedback { .. } if target.arrivals.is_empty() => return Err(Reason::NotArrived),
+            Body::Feedback { text, .. } => {
+                target.feedback.push(Deed::of(entry, text));
+                target.answered = true;
+                target.passed = false;
+            }
+            _ => return Err(Reason::NoSuchTarget),
+        }
+        Ok(())
+    }
+
+    fn evaluate(
+        &mut self,
+        entry: &Entry,
+        party: &str,
+        score: u32,
+        text: &str,
+    ) -> Result<(), Reason> {
+        if self.concluded.is_none() {
+            return Err(Reason::NotConcluded);
+        }
+        if party != BLOWER && !self.targets.contains_key(party) {
+            return Err(Reason::NoSuchTarget);
+        }
+        let same = |it: &Evaluation| it.party == party && it.deed.person == entry.person;
+        if self.evaluations.iter().any(same) {
+            return Err(Reason::AlreadyScored);
+        }
+        self.evaluations.push(Evaluation {
+            party: party.to_owned(),
+            score,
+            deed: Deed::of(entry, text),
+        });
+        Ok(())
+    }
+
     fn verify(
         &mut self,
         at: usize,
@@ -574,7 +440,7 @@ impl WhistleState {
         if !target.answered {
             return Err(Reason::NotFedBack);
         }
-        target.verifications.push((deed(entry, text), passed));
+        target.verifications.push((Deed::of(entry, text), passed));
         target.passed = passed;
         if !passed {
             target.answered = false;
@@ -621,12 +487,23 @@ impl WhistleState {
         }
     }
 
+    /// A target that may still act.
     fn open_target(&mut self, party: &str) -> Result<&mut TargetState, Reason> {
+        let target = self.summoned_target(party)?;
+        match target.declined.is_some() {
+            true => Err(Reason::Declined),
+            false => Ok(target),
+        }
+    }
+
+    /// A target that has not been let go.
+    fn summoned_target(&mut self, party: &str) -> Result<&mut TargetState, Reason> {
         self.must_be_open()?;
         let target = self.targets.get_mut(party).ok_or(Reason::NoSuchTarget)?;
-        match target.released || target.excused.is_some() {
-            true => Err(Reason::Released),
-            false => Ok(target),
+        match (&target.excused, target.released) {
+            (Some(_), _) => Err(Reason::Excused),
+            (None, true) => Err(Reason::Released),
+            (None, false) => Ok(target),
         }
     }
 }
@@ -634,17 +511,5 @@ impl WhistleState {
 impl Default for WhistleState {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-fn deed(entry: &Entry, text: &str) -> Deed {
-    Deed {
-        hash: entry.hash,
-        person: entry.person.clone(),
-        text: text.to_owned(),
-        entry: EntryTime {
-            claim: entry.claim,
-            received_at_ms: entry.received_at_ms,
-        },
     }
 }

@@ -1,0 +1,168 @@
+//! When a whistle is due, by everything that was decided about its clock.
+//!
+//! 1. The order carries its due time, and the terms it follows from: start,
+//!    limit, and the editions of calendar and policy. Terms keep their editions;
+//!    only [`Body::Recompute`](super::action::Body::Recompute) changes them.
+//! 2. A granted suspension stops the clock from the moment it was *asked* for,
+//!    so that waiting for the ruling costs the target nothing, until it is
+//!    resumed or reviewed: a pause that everybody forgets ends by itself, with
+//!    the time that was left.
+//! 3. A granted extension counts if it was asked for in time, however late the
+//!    asking arrives or the ruling is made; the latest date counts. A pause
+//!    ruled on after it moves it on too.
+//!
+//! What can go wrong: (1) the calendar's edition is not here, or the terms do
+//! not explain the date: the date moves on by as long as the clock stood, and a
+//! missing edition marks it provisional; (3) the time of asking cannot be told:
+//! the blower who granted it has decided that.
+//!
+//! All times are Unix milliseconds, UTC.
+
+use super::calendar::DueTime;
+use super::directory::Directory;
+use super::time::{Judged, TimePolicy};
+use super::whistle::{Ask, Supervision, TargetState, WhistleState};
+
+/// The due time in force; `None` before the order has arrived. The directory
+/// gives calendar and policy; without one, dates move by plain time.
+pub fn due(state: &WhistleState, directory: Option<&Directory>) -> Option<DueTime> {
+    let policy = directory.map_or_else(TimePolicy::default, |directory| directory.policy.time);
+    let pauses = pauses(state, &policy);
+    let mut due = without_extensions(state, directory, &pauses)?;
+    for request in &state.requests {
+        let Ask::Extension { .. } = request.ask else {
+            continue;
+        };
+        let Some((ruling, Some(until_ms))) = request.granted() else {
+            continue;
+        };
+        if request.asked.entry.bracket(&policy).judge(due.at_ms) == Judged::Missed {
+            continue;
+        }
+        // Whoever ruled knew of the pauses so far.
+        let ruled_at_ms = ruling.deed.counts_ms(&policy);
+        let since: Vec<_> = pauses
+            .iter()
+            .map(|(from, to)| (*from.max(&ruled_at_ms), *to))
+            .collect();
+        let at_ms = moved(until_ms, &since);
+        if at_ms > due.at_ms {
+            due = DueTime {
+                at_ms,
+                provisional: false,
+            };
+        }
+    }
+    Some(due)
+}
+
+/// Whether the clock stands still at `now_ms`, and until when.
+pub fn suspended_until(state: &WhistleState, policy: &TimePolicy, now_ms: i64) -> Option<i64> {
+    let pauses = pauses(state, policy);
+    let now = pauses
+        .iter()
+        .find(|(from, to)| (*from..*to).contains(&now_ms));
+    now.map(|(_, to)| *to)
+}
+
+/// When the rework of a target is due: the policy's limit from the failed
+/// verification, by the calendar in force. `None` if no rework is awaited. The
+/// clock of the whole whistle goes on beside it.
+pub fn rework_due(target: &TargetState, directory: &Directory) -> Option<DueTime> {
+    let failed_ms = target.rework()?.counts_ms(&directory.policy.time);
+    let limit = directory.policy.rework_limit;
+    directory.calendar.due(failed_ms, limit, &[]).ok()
+}
+
+/// Whether the answer to a superior is missing or came too late. A reply whose
+/// time cannot be told is for a person to judge.
+pub fn reply(supervision: &Supervision, policy: &TimePolicy, now_ms: i64) -> Option<Judged> {
+    match &supervision.reply {
+        Some(reply) => Some(reply.entry.bracket(policy).judge(supervision.reply_by_ms)),
+        None => (now_ms > supervision.reply_by_ms).then_some(Judged::Missed),
+    }
+}
+
+/// Whether a mandatory target has not come although report-by has passed
+/// (未到场): nobody arrived, or everybody certainly too late.
+pub fn no_show(
+    state: &WhistleState,
+    target: &TargetState,
+    policy: &TimePolicy,
+    now_ms: i64,
+) -> bool {
+    let by_ms = state.order.as_ref().and_then(|order| order.report_by_ms);
+    let came = |by_ms: i64| {
+        let mut arrivals = target.arrivals.iter();
+        arrivals.any(|(deed, _)| deed.entry.bracket(policy).judge(by_ms) != Judged::Missed)
+    };
+    target.target.mandatory
+        && target.excused.is_none()
+        && by_ms.is_some_and(|by_ms| now_ms > by_ms && !came(by_ms))
+}
+
+/// The pauses of the clock, start and end, ascending and apart.
+pub fn pauses(state: &WhistleState, policy: &TimePolicy) -> Vec<(i64, i64)> {
+    let mut pauses: Vec<(i64, i64)> = Vec::new();
+    for request in &state.requests {
+        let (Ask::Suspension { .. }, Some((_, Some(review_ms)))) = (request.ask, request.granted())
+        else {
+            continue;
+        };
+        let from = request.asked.counts_ms(policy);
+        let resumed = request.resumed.as_ref().map(|deed| deed.counts_ms(policy));
+        let to = resumed.map_or(review_ms, |resumed| resumed.min(review_ms));
+        if from < to {
+            pauses.push((from, to));
+        }
+    }
+    pauses.sort_unstable();
+    let mut apart: Vec<(i64, i64)> = Vec::with_capacity(pauses.len());
+    for (from, to) in pauses {
+        match apart.last_mut() {
+            Some(last) if from <= last.1 => last.1 = last.1.max(to),
+            _ => apart.push((from, to)),
+        }
+    }
+    apart
+}
+
+fn without_extensions(
+    state: &WhistleState,
+    directory: Option<&Directory>,
+    pauses: &[(i64, i64)],
+) -> Option<DueTime> {
+    let (due_ms, terms) = state.terms()?;
+    let Some(terms) = terms else {
+        return Some(DueTime {
+            at_ms: moved(due_ms, pauses),
+            provisional: false,
+        });
+    };
+    let by_hand = DueTime {
+        at_ms: moved(due_ms, pauses),
+        provisional: true,
+    };
+    let Some(calendar) = directory.and_then(|it| it.calendar_of(&terms.calendar)) else {
+        return Some(by_hand);
+    };
+    let plain = calendar.due(terms.start_ms, terms.limit, &[]);
+    Some(match plain {
+        Ok(plain) if plain.at_ms == due_ms && pauses.is_empty() => plain,
+        Ok(plain) if plain.at_ms == due_ms => calendar
+            .due(terms.start_ms, terms.limit, pauses)
+            .unwrap_or(by_hand),
+        // The date was issued as it is; everybody has read it.
+        _ => by_hand,
+    })
+}
+
+/// A date that moves on by every pause that begins before it.
+fn moved(at_ms: i64, pauses: &[(i64, i64)]) -> i64 {
+    pauses.iter().fold(at_ms, |at_ms, (from, to)| {
+        match *from < at_ms && from < to {
+            true => at_ms.saturating_add(to.saturating_sub(*from)),
+            false => at_ms,
+        }
+    })
+}
