@@ -19,6 +19,7 @@ demo:
 test: setup lint
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
 	@! $(CARGO) tree -p shaodao-server -e normal -i reqwest 2>/dev/null | grep -q . || { echo "the server must not pull in the phone's store and transport"; exit 1; }
+	@! $(CARGO) tree -p shaodao-server -e normal -i openssl-sys 2>/dev/null | grep -q . || { echo "the server must not pull in the phone's cipher"; exit 1; }
 	$(CARGO) build --workspace --bins
 	$(CARGO) test --workspace
 

@@ -15,7 +15,7 @@
 //! saved; (5) the reply is not one: nothing changes, everything stays queued.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
@@ -39,6 +39,7 @@ use crate::envelope::{Envelope, OpenError};
 use crate::pack::{self, PackError};
 use crate::seal::{self, SealedText};
 use crate::store::apply::Applied;
+use crate::store::key::DatabaseKey;
 use crate::store::read::{FindingSummary, WhistleSummary};
 use crate::store::{Store, StoreError};
 use crate::sync::plan::{PUSH_BUDGET_BYTES, PUSH_PRIVATE, plan};
@@ -89,6 +90,24 @@ pub enum DeviceError {
         /// What the system says.
         error: std::io::Error,
     },
+}
+
+/// Where a phone lives, and what it takes to open it.
+#[derive(Debug, Clone)]
+pub struct Home {
+    /// The folder of its files; made if it is not there.
+    pub folder: PathBuf,
+    /// A folder of this installation alone, which backups and moves to another
+    /// phone leave out: Android's `noBackupFilesDir`, a folder excluded from
+    /// backup on iOS. Made if it is not there.
+    pub unbacked: PathBuf,
+    /// What its files are encrypted with.
+    pub key: DatabaseKey,
+    /// The app build, at most 40 bytes.
+    pub app: String,
+    /// The wall clock, Unix milliseconds. It names the folder of what is set
+    /// aside and decides nothing.
+    pub wall_ms: i64,
 }
 
 /// Whose phone this is.
@@ -234,17 +253,16 @@ pub struct Device {
 }
 
 impl Device {
-    /// Opens the phone in `folder`, or makes a new one there. `app` names the
-    /// app build, at most 40 bytes.
+    /// Opens the phone that lives there, or makes a new one.
     ///
     /// # Errors
     /// See [`DeviceError`].
-    pub fn open(folder: &Path, app: &str, rng: &mut impl Rng) -> Result<Self, DeviceError> {
-        std::fs::create_dir_all(folder).map_err(|error| DeviceError::Folder {
-            path: folder.to_owned(),
+    pub fn open(home: &Home, rng: &mut impl Rng) -> Result<Self, DeviceError> {
+        std::fs::create_dir_all(&home.folder).map_err(|error| DeviceError::Folder {
+            path: home.folder.clone(),
             error,
         })?;
-        let mut store = Store::open(&folder.join(DATABASE))?;
+        let mut store = Store::open(&home.folder.join(DATABASE), &home.key)?;
         let (id, key) = identity(&mut store, rng)?;
         let owner = owner(&store)?;
         let directory = match store.meta::<Vec<u8>>("directory")? {
@@ -260,7 +278,7 @@ impl Device {
             key,
             owner,
             directory,
-            app: app.to_owned(),
+            app: home.app.clone(),
         })
     }
 

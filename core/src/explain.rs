@@ -82,6 +82,12 @@ impl From<&StoreError> for Sentence {
                 "数据库文件已损坏,没有改动它;请联系管理员。".to_owned(),
                 "The database is damaged; it was left as it is, ask the administrator.",
             ),
+            StoreError::NoCipher => (
+                "no_cipher",
+                "这个版本的应用不能加密数据库,什么都没有保存;请换用正式版本。".to_owned(),
+                "This build of the app cannot encrypt the database, and nothing was saved; use a \
+                 released one.",
+            ),
             StoreError::Newer(_) => (
                 "newer_database",
                 "数据库由新版应用写成,请更新应用。".to_owned(),

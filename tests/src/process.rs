@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::day::DayError;
+use crate::home::unbacked;
 
 /// A running server process; killed when dropped.
 pub struct ServerProcess {
@@ -214,6 +215,7 @@ impl Terminal {
         let mut command = Command::new(&self.binary);
         command.args(["--lang", "en", "--json", "--home"]);
         command.arg(&self.home).args(args);
+        command.env("XDG_STATE_HOME", unbacked(&self.home));
         command
     }
 

@@ -25,6 +25,7 @@ use shaodao_core::store::Store;
 use shaodao_core::sync::settle::{Incoming, Settlement};
 use shaodao_core::sync::wire::Standing;
 
+use crate::home::key;
 use crate::world::{HOUR_MS, MORNING_MS};
 
 /// Everybody who acts.
@@ -141,7 +142,7 @@ pub fn causal_order(envelopes: &[Incoming], rng: &mut StdRng) -> Vec<Incoming> {
 /// A phone's database that received the envelopes in this order, in pages of
 /// random size, some of them twice.
 pub fn replica(path: &Path, order: &[Incoming], rng: &mut StdRng) -> Store {
-    let mut store = Store::open(path).expect("opens");
+    let mut store = Store::open(path, &key()).expect("opens");
     let mut at = 0;
     while at < order.len() {
         let end = (at + rng.random_range(1..200)).min(order.len());

@@ -16,6 +16,7 @@ use shaodao_core::domain::time::Moment;
 use shaodao_core::envelope::{self, Envelope};
 use shaodao_core::sync::transport::Transport;
 use shaodao_core::sync::wire::{self, Standing, SyncReply, SyncRequest};
+use shaodao_tests::home::home;
 use shaodao_tests::process::{ServerProcess, Terminal, binary};
 use shaodao_tests::world::{MORNING_MS, finding_facts};
 
@@ -39,7 +40,8 @@ impl Scene {
         std::fs::create_dir_all(&folder).expect("a folder");
         let server = ServerProcess::start(&folder, MORNING_MS).expect("a server");
         let mut rng = StdRng::seed_from_u64(7);
-        let mut device = Device::open(&folder.join("phone"), "test", &mut rng).expect("opens");
+        let mut device =
+            Device::open(&home(&folder.join("phone"), MORNING_MS), &mut rng).expect("opens");
         let tickets = server.tickets(&[MEMBER.to_owned()], MORNING_MS);
         let ticket = tickets.expect("a ticket").remove(0).1;
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");

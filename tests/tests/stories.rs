@@ -1,6 +1,7 @@
 //! What the people of the street live through.
 
 mod stories {
+    mod at_rest;
     mod disagreement;
     mod end_to_end;
     mod escalation;

@@ -1,4 +1,5 @@
-//! The phone's database: SQLite in WAL mode, one writer.
+//! The phone's database: SQLite in WAL mode, one writer, every page encrypted and
+//! authenticated by SQLCipher.
 //!
 //! 1. A new action is saved by [`Store::commit`]: envelope, record, read model
 //!    and outbox row in one transaction, flushed before it returns
@@ -23,6 +24,10 @@ use crate::domain::ids::EnvelopeHash;
 use crate::envelope::{Chain, OpenError};
 use crate::sync::plan::Progress;
 
+use key::DatabaseKey;
+
+pub mod key;
+//
 pub mod write;
 // In the order of the sentences above.
 pub mod apply;
@@ -47,6 +52,9 @@ pub enum StoreError {
     /// The file is not a database, or damaged.
     #[error("the database is damaged: {0}")]
     Damaged(String),
+    /// This build cannot encrypt; nothing is kept unencrypted instead.
+    #[error("this build has no cipher for the database")]
+    NoCipher,
     /// Written by a newer app.
     #[error("the database has schema {0}, newer than this app knows ({SCHEMA_VERSION})")]
     Newer(i64),
@@ -87,9 +95,10 @@ impl Store {
     ///
     /// # Errors
     /// See [`StoreError`]; a file that cannot be used is left as it is.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
+    pub fn open(path: &Path, key: &DatabaseKey) -> Result<Self, StoreError> {
         let db = Connection::open(path)?;
         db.busy_timeout(std::time::Duration::from_secs(10))?;
+        unlock(&db, key)?;
         // The journal mode answers with a row.
         db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
         db.pragma_update(None, "foreign_keys", true)?;
@@ -189,6 +198,21 @@ impl Store {
             newest: newest.map(EnvelopeHash),
         })
     }
+}
+
+/// Hands over the key and settles how pages are encrypted: AES-256 in CBC mode,
+/// HMAC-SHA512 over each. Both are part of the stored format, so neither is
+/// left to what a later version takes for granted.
+fn unlock(db: &Connection, key: &DatabaseKey) -> Result<(), StoreError> {
+    // The error of a statement quotes it, and this one holds the key.
+    let keyed = db.execute_batch(&key.statement());
+    keyed.map_err(|_| StoreError::NoCipher)?;
+    // Without SQLCipher a key is taken in silence and nothing is encrypted.
+    let cipher: Option<String> = db
+        .query_row("PRAGMA cipher_version", [], |row| row.get(0))
+        .optional()?;
+    cipher.ok_or(StoreError::NoCipher)?;
+    Ok(db.execute_batch("PRAGMA cipher_log_level = NONE; PRAGMA cipher_compatibility = 4;")?)
 }
 
 fn unsigned(number: Option<i64>) -> u64 {

@@ -16,6 +16,7 @@ use shaodao_core::sync::transport::Transport;
 use shaodao_core::sync::wire::Standing;
 
 use super::DayError;
+use crate::home::home;
 use crate::process::ServerProcess;
 
 /// A phone in somebody's pocket.
@@ -80,7 +81,7 @@ impl Street {
         let transport = Transport::new(&address)?;
         for (person, ticket) in self.server.tickets(people, self.now_ms)? {
             let folder = self.folder.join(&person);
-            let mut device = Device::open(&folder, env!("CARGO_PKG_VERSION"), &mut self.rng)?;
+            let mut device = Device::open(&home(&folder, self.now_ms), &mut self.rng)?;
             let boot = BootId::random(&mut self.rng);
             let reply = transport.enrol(&device.enrol_request(&ticket)?).await?;
             let now = moment(boot, self.now_ms, self.started_ms);

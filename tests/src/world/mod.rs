@@ -43,6 +43,8 @@ pub mod network;
 
 use network::{Fate, Weather};
 
+use crate::home::home;
+
 /// 2025-06-11, a Wednesday, 09:00 in Shanghai.
 pub const MORNING_MS: i64 = 1_749_603_600_000;
 /// An hour, milliseconds.
@@ -162,7 +164,8 @@ impl World {
     /// Gives somebody a phone, by staff number, and enrols it.
     pub fn phone(&mut self, person: &str) {
         let folder = self.folder.join(person);
-        let device = Device::open(&folder, "test", &mut self.rng).expect("the phone opens");
+        let device =
+            Device::open(&home(&folder, self.now_ms), &mut self.rng).expect("the phone opens");
         let mut phone = Phone {
             device,
             offline: false,
@@ -523,7 +526,7 @@ impl Phone {
     fn restart(&mut self, true_ms: i64, rng: &mut StdRng) {
         self.boot = BootId::random(rng);
         self.booted_at_ms = true_ms;
-        self.device = Device::open(&self.folder, "test", rng).expect("opens again");
+        self.device = Device::open(&home(&self.folder, true_ms), rng).expect("opens again");
     }
 }
 

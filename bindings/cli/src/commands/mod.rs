@@ -1,7 +1,5 @@
 //! Doing what was asked.
 
-use std::path::{Path, PathBuf};
-
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::json;
@@ -15,6 +13,7 @@ use shaodao_core::explain::Sentence;
 
 use crate::args::{Args, Command, Outcome, Reasoned};
 use crate::clock::Clock;
+use crate::home::home;
 use crate::lang::Lang;
 use crate::resolve;
 use crate::view::{Answer, short};
@@ -43,7 +42,6 @@ struct Hand {
 /// # Errors
 /// What went wrong, in both languages; nothing is half-done.
 pub fn run(args: Args, lang: Lang) -> Result<Answer, Sentence> {
-    let home = args.home.map_or_else(default_home, Ok)?;
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| {
         let error = error.to_string();
@@ -55,8 +53,8 @@ pub fn run(args: Args, lang: Lang) -> Result<Answer, Sentence> {
     })?;
     let mut rng = StdRng::from_seed(seed);
     let clock = Clock::new(&mut rng);
-    let app = concat!("shaodao ", env!("CARGO_PKG_VERSION"));
-    let device = Device::open(&home, app, &mut rng).map_err(|error| Sentence::from(&error))?;
+    let home = home(args.home, clock.now().wall_ms, &mut rng)?;
+    let device = Device::open(&home, &mut rng).map_err(|error| Sentence::from(&error))?;
     let hand = Hand {
         device,
         clock,
@@ -65,20 +63,6 @@ pub fn run(args: Args, lang: Lang) -> Result<Answer, Sentence> {
         json: args.json,
     };
     hand.dispatch(args.command)
-}
-
-fn default_home() -> Result<PathBuf, Sentence> {
-    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    let data = folder("XDG_DATA_HOME").map(PathBuf::from);
-    let home = || folder("HOME").map(|home| Path::new(&home).join(".local/share"));
-    let data = data.or_else(home).ok_or_else(|| {
-        Sentence::new(
-            "no_home",
-            "不知道数据放在哪里,请用 --home 指定文件夹。",
-            "No home folder; name one with --home.",
-        )
-    })?;
-    Ok(data.join("shaodao"))
 }
 
 type Done = Result<Answer, Sentence>;

@@ -22,6 +22,7 @@ use shaodao_core::domain::ids::{BootId, RecordId};
 use shaodao_core::domain::time::Moment;
 use shaodao_core::store::read::FindingFilter;
 use shaodao_core::sync::transport::{SyncReport, Transport};
+use shaodao_tests::home::home;
 use shaodao_tests::process::ServerProcess;
 use shaodao_tests::world::MORNING_MS;
 
@@ -495,7 +496,7 @@ impl Bench {
         for _ in 0..21 {
             ours.push(
                 timed(|| {
-                    let device = Device::open(&folder, "bench", &mut self.rng)?;
+                    let device = Device::open(&home(&folder, MORNING_MS), &mut self.rng)?;
                     match device.store().findings(&filter)?.len() {
                         50 => Ok(()),
                         rows => Err(format!("{rows} rows").into()),
@@ -523,7 +524,7 @@ impl Bench {
             );
         }
         self.against("cold open of 10,000, newest 50", "ms", ours, theirs, 3.0);
-        let device = Device::open(&folder, "bench", &mut self.rng)?;
+        let device = Device::open(&home(&folder, MORNING_MS), &mut self.rng)?;
         for word in ["井盖", "路灯", "北门", "警示", "一七"].repeat(5) {
             found.push(
                 timed(|| match device.store().search(word, 50)?.len() {
@@ -561,7 +562,7 @@ impl Bench {
             .tickets(&[person.to_owned()], MORNING_MS)?
             .remove(0)
             .1;
-        let mut device = Device::open(&scene.join(person), "bench", &mut self.rng)?;
+        let mut device = Device::open(&home(&scene.join(person), MORNING_MS), &mut self.rng)?;
         let transport = Transport::new(&server.address())?;
         let request = device.enrol_request(&ticket)?;
         let reply = self.runtime.block_on(transport.enrol(&request))?;
