@@ -2,11 +2,11 @@
 //! their hands.
 //!
 //! 1. [`Device::open`] opens or makes the phone: its key and its database.
-//! 2. [`Device::accept_enrolment`] makes it somebody's phone.
+//! 2. [`enrol`] makes it somebody's phone.
 //! 3. [`Device::capture`] does an action: checked, signed, written, stored and
 //!    queued, and on the disk when it returns. No network is asked.
-//! 4. Lists come from rows ([`Device::store`]), a record with everything in it
-//!    from [`Device::show`].
+//! 4. Screens read through [`sight`]: lists from rows, a record with everything
+//!    in it. What was not accepted is in [`redo`].
 //! 5. [`Device::prepare_sync`] and [`Device::settle_sync`] are the two halves of
 //!    an exchange; whoever carries the bytes between them is replaceable.
 //!
@@ -26,6 +26,7 @@ use crate::domain::action::{Action, Body, Facts, RecordKind, Value, fact};
 use crate::domain::directory::Directory;
 use crate::domain::history::History;
 use crate::domain::ids::{DeviceId, EnvelopeHash, PersonId, RecordId};
+use crate::domain::lease::Blind;
 use crate::domain::reason::Reason;
 use crate::domain::record::{RecordState, Refused, capture};
 use crate::domain::time::{Claim, Moment};
@@ -34,9 +35,17 @@ use crate::pack::{self, PackError};
 use crate::store::apply::Applied;
 use crate::store::read::FindingSummary;
 use crate::store::{Store, StoreError};
+use crate::sync::edition::BadEdition;
+use crate::sync::enrol::BadTicket;
 use crate::sync::plan::{PUSH_BUDGET_BYTES, plan};
-use crate::sync::settle::{SettleError, settle};
-use crate::sync::wire::{self, EnrolReply, EnrolRequest, Judgement, Standing, WireError};
+use crate::sync::settle::{SettleError, Settlement, settle};
+use crate::sync::wire::{self, Judgement, Standing, WireError};
+
+pub mod enrol;
+//
+pub mod sight;
+//
+pub mod redo;
 
 /// Name of the database in the phone's folder.
 pub const DATABASE: &str = "phone.db";
@@ -77,6 +86,21 @@ pub enum DeviceError {
     /// The directory does not read.
     #[error(transparent)]
     Pack(#[from] PackError),
+    /// The directory is not what the phone's own server signed.
+    #[error(transparent)]
+    Edition(#[from] BadEdition),
+    /// Not a ticket.
+    #[error(transparent)]
+    Ticket(#[from] BadTicket),
+    /// The phone shows only its owner's own records for the time being.
+    #[error("this phone shows its owner's own records only: {}", .0.word())]
+    Hidden(Blind),
+    /// There is no action to do again.
+    #[error("there is no action by that name to do again")]
+    NothingToRedo,
+    /// Somebody else answers at the server's address.
+    #[error("this is not the server of the invitation")]
+    WrongServer,
     /// The folder cannot be used.
     #[error("the folder {path} cannot be used: {error}")]
     Folder {
@@ -263,52 +287,6 @@ impl Device {
         Ok(self.store.rebuild()?)
     }
 
-    /// What to hand in with a ticket.
-    ///
-    /// # Errors
-    /// Enrolled already.
-    pub fn enrol_request(&self, ticket: &str) -> Result<EnrolRequest, DeviceError> {
-        if let Some(owner) = &self.owner {
-            return Err(DeviceError::AlreadyEnrolled(owner.person.clone()));
-        }
-        Ok(EnrolRequest {
-            ticket: ticket.trim().to_owned(),
-            device: self.id.0.to_vec(),
-            key: self.key.verifying_key().to_bytes().to_vec(),
-            app: self.app.clone(),
-        })
-    }
-
-    /// Becomes somebody's phone. `server` is the address that answered,
-    /// `sent_at` the moment when the request left.
-    ///
-    /// # Errors
-    /// See [`DeviceError`]; the phone stays nobody's.
-    pub fn accept_enrolment(
-        &mut self,
-        server: &str,
-        sent_at: Moment,
-        reply: &EnrolReply,
-    ) -> Result<(), DeviceError> {
-        let directory = pack::directory(&reply.directory)?;
-        self.store.set_meta(&[
-            ("person", &reply.person),
-            ("street", &reply.street),
-            ("server", &server),
-            ("token", &reply.token),
-            ("epoch", &reply.epoch),
-            ("directory", &reply.directory),
-            ("directory_version", &directory.version.cast_signed()),
-            ("contact_position", &0i64),
-            ("contact_server_ms", &reply.server_ms),
-            ("contact_boot", &sent_at.boot.0),
-            ("contact_mono_ms", &sent_at.mono_ms.cast_signed()),
-        ])?;
-        self.directory = Some(Arc::new(directory));
-        self.owner = owner(&self.store)?;
-        Ok(())
-    }
-
     /// Does an action. When this returns it is on the disk and queued.
     ///
     /// # Errors
@@ -318,6 +296,17 @@ impl Device {
         now: Moment,
         rng: &mut impl Rng,
         draft: Draft,
+    ) -> Result<Captured, DeviceError> {
+        self.capture_again(now, rng, draft, None)
+    }
+
+    /// Does an action, perhaps instead of an older one.
+    fn capture_again(
+        &mut self,
+        now: Moment,
+        rng: &mut impl Rng,
+        draft: Draft,
+        instead_of: Option<EnvelopeHash>,
     ) -> Result<Captured, DeviceError> {
         let directory = self.directory()?;
         let owner = self.owner.as_ref().ok_or(DeviceError::NotEnrolled)?;
@@ -349,7 +338,8 @@ impl Device {
         };
         let sealed = envelope.seal(&self.key)?;
         document.write(Member::pending(sealed.clone()))?;
-        self.store.commit(&sealed, &document, &document.fold())?;
+        let state = document.fold();
+        self.store.commit(&sealed, &document, &state, instead_of)?;
         Ok(Captured {
             record: document.id(),
             hash: sealed.hash,
@@ -464,27 +454,23 @@ impl Device {
         reply: &[u8],
     ) -> Result<SyncOutcome, DeviceError> {
         let reply = wire::from_bytes(reply)?;
-        let settlement = settle(&reply, &outgoing.sent, &outgoing.epoch)?;
+        let mut settlement = settle(&reply, &outgoing.sent, &outgoing.epoch)?;
         let contact = crate::domain::time::LastContact {
             position: settlement.cursor,
             server_ms: settlement.server_ms,
             boot: sent_at.boot,
             mono_ms: sent_at.mono_ms,
         };
-        if let Some(json) = &settlement.directory {
-            let directory = pack::directory(json)?;
-            self.store.set_meta(&[
-                ("directory", json),
-                ("directory_version", &directory.version.cast_signed()),
-            ])?;
-            self.directory = Some(Arc::new(directory));
-        }
+        let directory = self.vet_directory(&mut settlement)?;
         let Applied {
             accepted,
             troubles,
             pulled,
             ..
         } = self.store.apply(&settlement, contact)?;
+        if let Some(directory) = directory {
+            self.directory = Some(Arc::new(directory));
+        }
         let unsent = self.store.counts()?.outbox > 0;
         // An envelope that the server did not name would be sent for ever:
         // only progress asks for another exchange.
@@ -495,6 +481,26 @@ impl Device {
             pulled,
             more: settlement.more || settlement.start_over || (unsent && progressed),
         })
+    }
+}
+
+impl Device {
+    /// Checks the edition of the directory that came with a reply; only a newer
+    /// one that the phone's own server signed stays in the settlement.
+    fn vet_directory(&self, settlement: &mut Settlement) -> Result<Option<Directory>, DeviceError> {
+        let Some(edition) = settlement.directory.take() else {
+            return Ok(None);
+        };
+        let owner = self.owner.as_ref().ok_or(DeviceError::NotEnrolled)?;
+        let known = enrol::known_key(&self.store)?;
+        let changes = &settlement.key_changes;
+        let vetted = enrol::vet(known, changes, &edition, &owner.street, &self.store)?;
+        let Some(edition) = vetted.edition else {
+            return Ok(None);
+        };
+        let directory = pack::directory(&edition.pack)?;
+        settlement.vetted = Some((edition.version, edition.pack, vetted.server_key));
+        Ok(Some(directory))
     }
 }
 

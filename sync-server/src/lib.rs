@@ -8,6 +8,10 @@
 //! 4. [`escalate`] does what follows: numbers, escalations, stand-downs.
 //! 5. [`live`] says "pull now".
 //!
+//! Administrators decide who takes part and under which directory: [`enrol`],
+//! [`session`], [`devices`], [`directory`], [`quarantine`], [`keys`]; [`admin`]
+//! is their command line.
+//!
 //! All writing happens on one thread ([`writer`], [`engine`]); [`app`] is what
 //! handlers share.
 
@@ -30,6 +34,20 @@ pub mod feed;
 pub mod escalate;
 //
 pub mod live;
+//
+pub mod enrol;
+//
+pub mod session;
+//
+pub mod devices;
+//
+pub mod directory;
+//
+pub mod quarantine;
+//
+pub mod keys;
+//
+pub mod admin;
 //
 pub mod engine;
 //

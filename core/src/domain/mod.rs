@@ -36,3 +36,5 @@ pub mod content;
 pub mod rights;
 //
 pub mod escalation;
+//
+pub mod lease;

@@ -18,7 +18,8 @@ use crate::sync::wire::Standing;
 
 impl Store {
     /// Saves a new action of this phone: envelope, chain, record, read model
-    /// and outbox row. When this returns they are on the disk.
+    /// and outbox row. When this returns they are on the disk. With
+    /// `instead_of`, an older action is marked as redone by it.
     ///
     /// # Errors
     /// See [`StoreError`]; nothing was saved.
@@ -27,15 +28,24 @@ impl Store {
         sealed: &Sealed,
         document: &Document,
         state: &RecordState,
+        instead_of: Option<EnvelopeHash>,
     ) -> Result<(), StoreError> {
         let transaction = self
             .db
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let record = record_row(&transaction, document.kind(), document.id())?;
-        let envelope = insert_envelope(&transaction, record, sealed, Standing::Pending, true)?;
+        let envelope = insert_envelope(&transaction, record, sealed, Standing::Pending, OWN)?;
         transaction
             .prepare_cached("INSERT INTO outbox (envelope) VALUES (?1)")?
             .execute([envelope])?;
+        if let Some(old) = instead_of {
+            transaction
+                .prepare_cached(
+                    "INSERT INTO redone (envelope, by_hash)
+                     SELECT id, ?2 FROM envelope WHERE hash = ?1",
+                )?
+                .execute([old.0, sealed.hash.0])?;
+        }
         put_meta(
             &transaction,
             "chain_length",
@@ -131,12 +141,19 @@ pub(super) fn record_row(
     Ok(db.last_insert_rowid())
 }
 
+/// Values of `envelope.own`.
+pub(super) const SOMEBODY_ELSES: u8 = 0;
+/// Signed on this phone.
+pub(super) const OWN: u8 = 1;
+/// Signed by the phone's owner on another phone.
+pub(super) const OWNERS_OTHER_PHONE: u8 = 2;
+
 pub(super) fn insert_envelope(
     db: &Connection,
     record: i64,
     sealed: &Sealed,
     standing: Standing,
-    own: bool,
+    own: u8,
 ) -> Result<i64, StoreError> {
     db.prepare_cached(
         "INSERT INTO envelope (hash, record, standing, own, bytes) VALUES (?1, ?2, ?3, ?4, ?5)",

@@ -24,6 +24,8 @@ pub struct Progress {
     pub directory: u64,
     /// Digest over the audience keys of the newest reply.
     pub audience: Vec<u8>,
+    /// Envelopes that no verdict has named yet.
+    pub backlog: u64,
 }
 
 impl Progress {
@@ -71,5 +73,9 @@ pub fn plan(progress: &Progress, outbox: &[Vec<u8>], app: &str) -> SyncRequest {
         budget: PULL_BUDGET_BYTES,
         app: app.to_owned(),
         audience: progress.audience.clone(),
+        backlog: match u32::try_from(progress.backlog).unwrap_or(u32::MAX) {
+            0 => None,
+            backlog => Some(backlog),
+        },
     }
 }

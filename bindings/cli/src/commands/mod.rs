@@ -19,6 +19,8 @@ use crate::lang::Lang;
 use crate::resolve;
 use crate::view::{Answer, short};
 
+mod enrol;
+//
 mod network;
 //
 mod findings;
@@ -26,6 +28,8 @@ mod findings;
 mod whistles;
 //
 mod looking;
+//
+mod troubles;
 
 /// A phone in somebody's hand.
 struct Hand {
@@ -88,7 +92,7 @@ fn said(error: &DeviceError) -> Sentence {
 impl Hand {
     fn dispatch(mut self, command: Command) -> Done {
         match command {
-            Command::Enrol { server, ticket } => self.enrol(&server, &ticket),
+            Command::Enrol(enrol) => self.enrol(&enrol),
             Command::Report(report) => self.report(&report),
             Command::Correct {
                 record,
@@ -198,6 +202,8 @@ impl Hand {
             Command::Search { text, limit } => self.search(&text, limit),
             Command::Todo => self.todo(),
             Command::Directory { part, text } => self.directory(part, text.as_deref()),
+            Command::Troubles => self.troubles(),
+            Command::Redo { action } => self.redo(&action),
             Command::Sync => self.sync(),
             Command::Status => self.status(),
         }
