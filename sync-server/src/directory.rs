@@ -132,6 +132,14 @@ pub fn editions(db: &Connection) -> Result<Vec<EditionLine>, DbError> {
 }
 
 impl Engine {
+    /// The pack of the edition in force.
+    ///
+    /// # Errors
+    /// The database could not.
+    pub fn pack(&self) -> Result<Vec<u8>, EngineError> {
+        pack_of(&self.db, self.directory.version)
+    }
+
     /// Makes a pack the next edition; its own number is replaced. Returns the
     /// number.
     ///

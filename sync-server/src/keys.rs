@@ -14,7 +14,6 @@ use shaodao_core::domain::ids::{DeviceId, PersonId};
 use shaodao_core::sync::edition::KeyChange;
 
 use crate::db::{self, DbError};
-use crate::directory;
 use crate::engine::{Engine, EngineError};
 
 /// The server's own device and key; `None` in an empty database.
@@ -87,7 +86,7 @@ impl Engine {
             params![old_device.0, DeviceState::Revoked.code()],
         )?;
         (self.device, self.key) = (device, key);
-        let pack = directory::pack_of(&self.db, self.directory.version)?;
+        let pack = self.pack()?;
         let version = self.publish_edition(&pack, who, "the server's key was changed")?;
         let change = KeyChange::sign(&old_key, &self.key, version);
         self.db.execute(

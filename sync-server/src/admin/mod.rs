@@ -245,19 +245,19 @@ fn dispatch(
         Command::Import(import) => {
             let dry_run = import.dry_run();
             let what = import.what();
-            let before = directory::pack_of(&engine.db, engine.directory().version)?;
+            let before = engine.pack()?;
             let after = import.apply(&before)?;
             publish(engine, who, &what, &before, &after, dry_run)?
         }
         Command::Export {
             what: Exported::Directory,
         } => {
-            let pack = directory::pack_of(&engine.db, engine.directory().version)?;
+            let pack = engine.pack()?;
             print::pack(&pack)?
         }
         Command::Directory(Editions::List) => print::editions(&directory::editions(&engine.db)?),
         Command::Directory(Editions::Revert { version, dry_run }) => {
-            let before = directory::pack_of(&engine.db, engine.directory().version)?;
+            let before = engine.pack()?;
             let older = directory::pack_of(&engine.db, version)?;
             let after = import::revert(&before, &older)?;
             let what = format!("back to edition {version}");
