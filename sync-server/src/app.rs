@@ -17,6 +17,7 @@ use shaodao_core::sync::wire::{
 
 use crate::clock::Clock;
 use crate::db::{self, DbError};
+use crate::devices::Note;
 use crate::directory;
 use crate::engine::{Caller, DATABASE, Engine, EngineError, sha256};
 use crate::feed;
@@ -226,6 +227,7 @@ impl App {
         let mut unreadable = Vec::new();
         let mut authentic = Vec::new();
         let now_ms = self.clock.now_ms();
+        let mut note = self.note(&caller, &request);
         for (index, checked) in checked.into_iter().enumerate() {
             match checked {
                 Checked::Authentic(sealed) => authentic.push(*sealed),
@@ -245,9 +247,13 @@ impl App {
         while !authentic.is_empty() {
             let rest = authentic.split_off(authentic.len().min(JUDGE_AT_ONCE));
             let batch = std::mem::replace(&mut authentic, rest);
+            let note = note.take();
             let judged = self
                 .writer
                 .submit(move |engine| {
+                    if let Some(note) = &note {
+                        engine.note_contact(note)?;
+                    }
                     batch
                         .iter()
                         .map(|sealed| engine.judge(sealed))
@@ -265,36 +271,39 @@ impl App {
         if !verdicts.is_empty() {
             self.live.announce();
         }
-        self.note(&caller, &request).await?;
+        if let Some(note) = note {
+            // Nobody waits for it; a lost one is made again in a minute.
+            let writer = self.writer.clone();
+            tokio::spawn(async move {
+                let _ = writer
+                    .submit(move |engine| engine.note_contact(&note))
+                    .await;
+            });
+        }
         let answering = self.answering(caller, directory).await?;
         let app = self.clone();
         let reply = blocking(move || app.reply(&answering, &request, verdicts, unreadable)).await?;
         Ok(reply)
     }
 
-    /// Writes down what a phone says of itself: with what it pushed, else now
-    /// and then.
-    async fn note(&self, caller: &Caller, request: &SyncRequest) -> Result<(), WriteFailed> {
+    /// What a phone says of itself, if it is to be written down: with what it
+    /// pushed, else now and then.
+    fn note(&self, caller: &Caller, request: &SyncRequest) -> Option<Note> {
         let now_ms = self.clock.now_ms();
-        let due = {
-            let mut noted = lock(&self.noted);
-            let before = noted.get(&caller.device);
-            let due = !request.push.is_empty()
-                || before.is_none_or(|before| now_ms - before >= NOTE_EVERY_MS);
-            if due {
-                noted.insert(caller.device, now_ms);
-            }
-            due
-        };
-        if !due {
-            return Ok(());
+        let mut noted = lock(&self.noted);
+        let before = noted.get(&caller.device);
+        let quiet = before.is_some_and(|before| now_ms - before < NOTE_EVERY_MS);
+        if quiet && request.push.is_empty() {
+            return None;
         }
+        noted.insert(caller.device, now_ms);
         let sent = u32::try_from(request.push.len()).unwrap_or(u32::MAX);
-        let left = request.backlog.unwrap_or(0).saturating_sub(sent);
-        let (device, app) = (caller.device, request.app.clone());
-        self.writer
-            .submit(move |engine| engine.note_contact(device, now_ms, left, &app))
-            .await
+        Some(Note {
+            device: caller.device,
+            at_ms: now_ms,
+            backlog: request.backlog.unwrap_or(0).saturating_sub(sent),
+            app: request.app.clone(),
+        })
     }
 
     /// The audience keys of a caller; they are kept by their digest, so that a

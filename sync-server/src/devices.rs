@@ -57,6 +57,19 @@ pub struct DeviceLine {
     pub quarantined: i64,
 }
 
+/// What a phone said of itself with a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// Which device.
+    pub device: DeviceId,
+    /// When, milliseconds.
+    pub at_ms: i64,
+    /// Envelopes that it still has.
+    pub backlog: u32,
+    /// Its app build.
+    pub app: String,
+}
+
 /// What a device's chain looks like two phones by.
 #[derive(Debug, Clone, Copy)]
 enum Sign {
@@ -126,22 +139,16 @@ impl Engine {
     }
 
     /// Writes down what a phone said of itself.
-    pub(crate) fn note_contact(
-        &mut self,
-        device: DeviceId,
-        at_ms: i64,
-        backlog: u32,
-        app: &str,
-    ) -> Result<(), EngineError> {
+    pub(crate) fn note_contact(&mut self, note: &Note) -> Result<(), EngineError> {
         self.db
             .prepare_cached(
                 "UPDATE device SET last_sync_ms = ?2, backlog = ?3, app = ?4 WHERE device = ?1",
             )?
             .execute(params![
-                device.0,
-                at_ms,
-                backlog,
-                app.chars().take(40).collect::<String>()
+                note.device.0,
+                note.at_ms,
+                note.backlog,
+                note.app.chars().take(40).collect::<String>()
             ])?;
         Ok(())
     }

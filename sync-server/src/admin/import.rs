@@ -17,6 +17,7 @@ use serde_json::{Value as Json, json};
 
 use shaodao_core::domain::directory::Role;
 
+use super::table::{CALENDAR, COMMUNITIES, ORGANISATIONS, PEOPLE, POSTS, Table};
 use super::{AnyError, read};
 
 /// Which part of the directory.
@@ -211,80 +212,6 @@ pub fn changes(before: &[u8], after: &[u8]) -> Result<Vec<Change>, AnyError> {
         }
     }
     Ok(changes)
-}
-
-/// A table from a CSV file, with the lines that its rows stand on.
-struct Table {
-    path: PathBuf,
-    rows: Vec<(u64, Vec<String>)>,
-}
-
-/// A column: what it may be called.
-type Column = &'static [&'static str];
-
-const COMMUNITIES: [Column; 3] = [&["code", "代码"], &["name", "名称"], &["class", "类别"]];
-const PEOPLE: [Column; 4] = [
-    &["id", "工号"],
-    &["name", "姓名"],
-    &["roles", "角色"],
-    &["posts", "岗位"],
-];
-const POSTS: [Column; 3] = [&["code", "代码"], &["name", "名称"], &["standing", "常设"]];
-const ORGANISATIONS: [Column; 3] = [&["id", "编号"], &["name", "名称"], &["platform", "平台"]];
-const CALENDAR: [Column; 2] = [&["date", "日期"], &["kind", "类型"]];
-
-impl Table {
-    fn read(path: &PathBuf, columns: &[Column]) -> Result<Self, AnyError> {
-        let text = read(path)?;
-        let mut reader = csv::ReaderBuilder::new()
-            .trim(csv::Trim::All)
-            .from_reader(text.as_bytes());
-        let failed = |error: csv::Error| {
-            let line = error.position().map_or(1, csv::Position::line);
-            format!("{}, line {line}: {error}", path.display())
-        };
-        let head = reader.headers().map_err(failed)?.clone();
-        let mut at = Vec::new();
-        for names in columns {
-            let column = head.iter().position(|head| names.contains(&head));
-            at.push(column.ok_or_else(|| {
-                let names = names.join(" or ");
-                format!("{}, line 1: there is no column {names}", path.display())
-            })?);
-        }
-        let mut rows = Vec::new();
-        for record in reader.records() {
-            let record = record.map_err(failed)?;
-            let line = record.position().map_or(0, csv::Position::line);
-            let cells: Vec<String> = at.iter().map(|at| record[*at].to_owned()).collect();
-            // Spreadsheets leave empty lines at the end.
-            if cells.iter().any(|cell| !cell.is_empty()) {
-                rows.push((line, cells));
-            }
-        }
-        let path = path.clone();
-        Ok(Self { path, rows })
-    }
-
-    fn wrong(&self, line: u64, what: &str) -> AnyError {
-        format!("{}, line {line}: {what}", self.path.display()).into()
-    }
-
-    /// Refuses a key that is empty or stands on two lines.
-    fn keyed(&self) -> Result<(), AnyError> {
-        let mut lines = BTreeMap::new();
-        for (line, cells) in &self.rows {
-            let key = &cells[0];
-            if key.is_empty() {
-                return Err(self.wrong(*line, "the first column is empty"));
-            }
-            if let Some(before) = lines.insert(key, line) {
-                let what = format!("{key} stands on line {before} already");
-                return Err(self.wrong(*line, &what));
-            }
-        }
-        Ok(())
-    }
 }
 
 fn import_communities(pack: &mut Json, table: &Table) -> Result<(), AnyError> {
@@ -514,12 +441,6 @@ fn import_calendar(pack: &mut Json, table: &Table) -> Result<(), AnyError> {
         calendar["horizon"] = format!("{}-12-31", newest.year()).into();
     }
     Ok(())
-}
-
-impl Table {
-    fn place(&self, line: u64) -> String {
-        format!("{}, line {line}", self.path.display())
-    }
 }
 
 /// Replaces a list of the territory: versions go on, and what is not there any

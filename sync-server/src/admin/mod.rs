@@ -23,6 +23,8 @@ use crate::engine::{Engine, EngineError};
 
 mod import;
 //
+mod table;
+//
 mod print;
 
 use import::Import;
