@@ -2,11 +2,11 @@
 //! their hands.
 //!
 //! 1. [`Device::open`] opens or makes the phone: its key and its database.
-//! 2. [`Device::accept_enrolment`] makes it somebody's phone.
+//! 2. [`enrol`] makes it somebody's phone.
 //! 3. [`Device::capture`] does an action: checked, signed, written, stored and
 //!    queued, and on the disk when it returns. No network is asked.
-//! 4. Lists come from rows ([`Device::store`]), a record with everything in it
-//!    from [`Device::show`].
+//! 4. Screens read through [`sight`]: lists from rows, a record with everything
+//!    in it. What was not accepted is in [`redo`].
 //! 5. [`Device::prepare_sync`] and [`Device::settle_sync`] are the two halves of
 //!    an exchange; whoever carries the bytes between them is replaceable.
 //!
@@ -25,26 +25,35 @@ use zeroize::Zeroizing;
 use crate::document::{Document, Member, WriteError};
 use crate::domain::action::{Action, Body, Facts, Level, RecordKind, Value, fact};
 use crate::domain::available::{Available, Viewer, available_actions};
-use crate::domain::directory::Directory;
+use crate::domain::directory::{DeviceState, Directory};
 use crate::domain::finding::{FindingState, Sighting};
 use crate::domain::history::History;
 use crate::domain::ids::{DeviceId, EnvelopeHash, PersonId, PrivateId, RecordId};
+use crate::domain::lease::Blind;
 use crate::domain::private::{Confided, MAX_PRIVATE, PrivateKind};
 use crate::domain::reason::Reason;
 use crate::domain::record::{RecordState, Refused, capture};
-use crate::domain::rights::DeviceState;
 use crate::domain::statistics::{self, Grouping, Period, Statistics};
 use crate::domain::time::{Claim, Moment};
 use crate::envelope::{Envelope, OpenError};
 use crate::pack::{self, PackError};
-use crate::seal::{self, SealedText};
+use crate::seal;
 use crate::store::apply::Applied;
 use crate::store::key::DatabaseKey;
 use crate::store::read::{FindingSummary, WhistleSummary};
+use crate::store::write::Along;
 use crate::store::{Store, StoreError};
+use crate::sync::edition::BadEdition;
+use crate::sync::enrol::BadTicket;
 use crate::sync::plan::{PUSH_BUDGET_BYTES, PUSH_PRIVATE, plan};
-use crate::sync::settle::{SettleError, settle};
-use crate::sync::wire::{self, EnrolReply, EnrolRequest, Judgement, Standing, WireError};
+use crate::sync::settle::{SettleError, Settlement, settle};
+use crate::sync::wire::{self, Judgement, Standing, WireError};
+
+pub mod enrol;
+//
+pub mod sight;
+//
+pub mod redo;
 
 /// Name of the database in the phone's folder.
 pub const DATABASE: &str = "phone.db";
@@ -82,6 +91,21 @@ pub enum DeviceError {
     /// The directory does not read.
     #[error(transparent)]
     Pack(#[from] PackError),
+    /// The directory is not what the phone's own server signed.
+    #[error(transparent)]
+    Edition(#[from] BadEdition),
+    /// Not a ticket.
+    #[error(transparent)]
+    Ticket(#[from] BadTicket),
+    /// The phone shows only its owner's own records for the time being.
+    #[error("this phone shows its owner's own records only: {}", .0.word())]
+    Hidden(Blind),
+    /// There is no action to do again.
+    #[error("there is no action by that name to do again")]
+    NothingToRedo,
+    /// Somebody else answers at the server's address.
+    #[error("this is not the server of the invitation")]
+    WrongServer,
     /// The folder cannot be used.
     #[error("the folder {path} cannot be used: {error}")]
     Folder {
@@ -313,52 +337,6 @@ impl Device {
         Ok(self.store.rebuild()?)
     }
 
-    /// What to hand in with a ticket.
-    ///
-    /// # Errors
-    /// Enrolled already.
-    pub fn enrol_request(&self, ticket: &str) -> Result<EnrolRequest, DeviceError> {
-        if let Some(owner) = &self.owner {
-            return Err(DeviceError::AlreadyEnrolled(owner.person.clone()));
-        }
-        Ok(EnrolRequest {
-            ticket: ticket.trim().to_owned(),
-            device: self.id.0.to_vec(),
-            key: self.key.verifying_key().to_bytes().to_vec(),
-            app: self.app.clone(),
-        })
-    }
-
-    /// Becomes somebody's phone. `server` is the address that answered,
-    /// `sent_at` the moment when the request left.
-    ///
-    /// # Errors
-    /// See [`DeviceError`]; the phone stays nobody's.
-    pub fn accept_enrolment(
-        &mut self,
-        server: &str,
-        sent_at: Moment,
-        reply: &EnrolReply,
-    ) -> Result<(), DeviceError> {
-        let directory = pack::directory(&reply.directory)?;
-        self.store.set_meta(&[
-            ("person", &reply.person),
-            ("street", &reply.street),
-            ("server", &server),
-            ("token", &reply.token),
-            ("epoch", &reply.epoch),
-            ("directory", &reply.directory),
-            ("directory_version", &directory.version.cast_signed()),
-            ("contact_position", &0i64),
-            ("contact_server_ms", &reply.server_ms),
-            ("contact_boot", &sent_at.boot.0),
-            ("contact_mono_ms", &sent_at.mono_ms.cast_signed()),
-        ])?;
-        self.learn(Arc::new(directory));
-        self.owner = owner(&self.store)?;
-        Ok(())
-    }
-
     fn learn(&mut self, directory: Arc<Directory>) {
         self.store.go_by(directory.clone());
         self.directory = Some(directory);
@@ -374,7 +352,7 @@ impl Device {
         rng: &mut impl Rng,
         draft: Draft,
     ) -> Result<Captured, DeviceError> {
-        self.capture_with(now, rng, draft, None)
+        self.capture_along(now, rng, draft, Along::default())
     }
 
     /// Leaves personal data beside a finding: the text under a key of its own,
@@ -404,7 +382,11 @@ impl Device {
         let sealed = seal::seal(rng, finding, kind, text).map_err(|_| refused(Reason::TooLong))?;
         let item = sealed.id;
         let draft = Draft::on(RecordKind::Finding, finding, Body::Confide { item, kind });
-        self.capture_with(now, rng, draft, Some(&sealed))
+        let along = Along {
+            confided: Some(&sealed),
+            ..Along::default()
+        };
+        self.capture_along(now, rng, draft, along)
     }
 
     /// The personal data of a finding, as far as this phone may read it.
@@ -434,12 +416,13 @@ impl Device {
         Ok(confidences)
     }
 
-    fn capture_with(
+    /// Does an action, with what is saved along with it.
+    fn capture_along(
         &mut self,
         now: Moment,
         rng: &mut impl Rng,
         draft: Draft,
-        confided: Option<&SealedText>,
+        along: Along<'_>,
     ) -> Result<Captured, DeviceError> {
         let directory = self.directory()?;
         let owner = self.owner.as_ref().ok_or(DeviceError::NotEnrolled)?;
@@ -472,8 +455,8 @@ impl Device {
         };
         let sealed = envelope.seal(&self.key)?;
         document.write(Member::pending(sealed.clone()))?;
-        self.store
-            .commit(&sealed, &document, &document.fold(), confided)?;
+        let state = document.fold();
+        self.store.commit(&sealed, &document, &state, along)?;
         Ok(Captured {
             record: document.id(),
             hash: sealed.hash,
@@ -684,27 +667,23 @@ impl Device {
         reply: &[u8],
     ) -> Result<SyncOutcome, DeviceError> {
         let reply = wire::from_bytes(reply)?;
-        let settlement = settle(&reply, &outgoing.sent, &outgoing.epoch)?;
+        let mut settlement = settle(&reply, &outgoing.sent, &outgoing.epoch)?;
         let contact = crate::domain::time::LastContact {
             position: settlement.cursor,
             server_ms: settlement.server_ms,
             boot: sent_at.boot,
             mono_ms: sent_at.mono_ms,
         };
-        if let Some(json) = &settlement.directory {
-            let directory = pack::directory(json)?;
-            self.store.set_meta(&[
-                ("directory", json),
-                ("directory_version", &directory.version.cast_signed()),
-            ])?;
-            self.learn(Arc::new(directory));
-        }
+        let directory = self.vet_directory(&mut settlement)?;
         let Applied {
             accepted,
             troubles,
             pulled,
             ..
         } = self.store.apply(&settlement, contact)?;
+        if let Some(directory) = directory {
+            self.learn(Arc::new(directory));
+        }
         let unsent = self.store.counts()?.outbox > 0 || !self.store.unsent_private(1)?.is_empty();
         // An envelope that the server did not name would be sent for ever:
         // only progress asks for another exchange.
@@ -715,6 +694,26 @@ impl Device {
             pulled,
             more: settlement.more || settlement.start_over || (unsent && progressed),
         })
+    }
+}
+
+impl Device {
+    /// Checks the edition of the directory that came with a reply; only a newer
+    /// one that the phone's own server signed stays in the settlement.
+    fn vet_directory(&self, settlement: &mut Settlement) -> Result<Option<Directory>, DeviceError> {
+        let Some(edition) = settlement.directory.take() else {
+            return Ok(None);
+        };
+        let owner = self.owner.as_ref().ok_or(DeviceError::NotEnrolled)?;
+        let known = enrol::known_key(&self.store)?;
+        let changes = &settlement.key_changes;
+        let vetted = enrol::vet(known, changes, &edition, &owner.street, &self.store)?;
+        let Some(edition) = vetted.edition else {
+            return Ok(None);
+        };
+        let directory = pack::directory(&edition.pack)?;
+        settlement.vetted = Some((edition.version, edition.pack, vetted.server_key));
+        Ok(Some(directory))
     }
 }
 

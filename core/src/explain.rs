@@ -5,11 +5,13 @@
 use crate::device::DeviceError;
 use crate::domain::action::word_zh;
 use crate::domain::finding::FindingStage;
+use crate::domain::lease::Blind;
 use crate::domain::reason::Reason;
 use crate::domain::record::Refused;
 use crate::domain::whistle::WhistleStage;
 use crate::store::StoreError;
 use crate::sync::transport::TransportError;
+use crate::sync::wire::Standing;
 
 /// What went wrong and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +38,50 @@ impl Sentence {
 impl From<Reason> for Sentence {
     fn from(reason: Reason) -> Self {
         Self::new(reason.code(), reason.zh(), reason.en())
+    }
+}
+
+impl From<&Blind> for Sentence {
+    fn from(blind: &Blind) -> Self {
+        let (zh, en) = match blind {
+            Blind::LeaseOver => (
+                "这部手机太久没有联系服务器,暂时只显示您自己上报的记录;照常可以记录和上传,同步一次即恢复。",
+                "This phone has not heard from the server for too long: it shows your own records \
+                 only. Recording and sending go on; one sync brings the rest back.",
+            ),
+            Blind::Suspended => (
+                "这部手机已被停用,只显示您自己上报的记录;您的操作照常保存和上传,由管理员核对,请联系管理员。",
+                "This phone is suspended: it shows your own records only. What you do is kept and \
+                 sent, and the administrator looks at it; ask the administrator.",
+            ),
+            Blind::Revoked => (
+                "这部手机已被注销,只显示您自己上报的记录;没上传的操作仍可上传,由管理员核对,请联系管理员。",
+                "This phone was revoked: it shows your own records only. What is not sent yet can \
+                 still be sent, and the administrator looks at it; ask the administrator.",
+            ),
+        };
+        Self::new(blind.word(), zh, en)
+    }
+}
+
+/// Who can help with an action that was not plainly accepted, in Chinese and in
+/// English.
+pub fn who_can_help(standing: Standing, reason: Option<Reason>) -> (&'static str, &'static str) {
+    match (standing, reason) {
+        (Standing::Pending | Standing::Accepted, _) => ("无需处理", "nobody has to"),
+        (Standing::Waiting, _) => (
+            "不用处理,前序操作到达后自动处理",
+            "nobody has to: it is judged when what it builds on arrives",
+        ),
+        (Standing::Late, _) => (
+            "社区书记(街道哨令为街道调度员)可据此决定",
+            "the secretary (for street whistles the dispatcher) may act on it",
+        ),
+        (Standing::Quarantined, Some(Reason::Returned)) => {
+            ("您自己可以重做", "you can do it again yourself")
+        }
+        (Standing::Quarantined, _) => ("管理员可以放行或退回", "the administrator can release it"),
+        (Standing::Refused, _) => ("管理员", "the administrator"),
     }
 }
 
@@ -125,6 +171,34 @@ impl From<&DeviceError> for Sentence {
                 format!("The record cannot be written; nothing was saved: {error}"),
             ),
             DeviceError::Envelope(error) => error.reason().into(),
+            DeviceError::Ticket(error) => Self::new(
+                "not_a_ticket",
+                "登记码不对:应为十个字母或数字,或扫描到的 shaodao://enrol?… 整行。",
+                format!(
+                    "Not a ticket ({error}): ten letters or digits, or the whole \
+                     shaodao://enrol?… line of a QR code."
+                ),
+            ),
+            DeviceError::Hidden(blind) => blind.into(),
+            DeviceError::NothingToRedo => Self::new(
+                "nothing_to_redo",
+                "没有这样一条可以重做的操作;请看 shaodao troubles。",
+                "There is no such action to do again; see `shaodao troubles`.",
+            ),
+            DeviceError::WrongServer => Self::new(
+                "wrong_server",
+                "应答的不是您街道的服务器,已停止,什么都没有交出去;请联系管理员。",
+                "Another server than your street's answered; stopped, nothing was handed over, \
+                 ask the administrator.",
+            ),
+            DeviceError::Edition(_) => Self::new(
+                "directory_not_trusted",
+                "服务器发来的名录没有通过验证,没有采用,原有名录和待上传的都还在;请联系管理员。",
+                format!(
+                    "The directory that came is not to be trusted; it was not taken, what was \
+                     here stays, ask the administrator. ({error})"
+                ),
+            ),
             DeviceError::Wire(_) | DeviceError::Settle(_) | DeviceError::Pack(_) => Self::new(
                 "bad_reply",
                 "服务器的答复读不懂,什么都没有改动,待上传的都还在。",

@@ -108,6 +108,15 @@ struct PolicyPack {
     street_limit_hours: u32,
     arrival_radius_m: Option<u32>,
     rework_limit: Option<String>,
+    #[serde(default = "fortnight")]
+    lease_days: u32,
+    #[serde(default = "fortnight")]
+    waiting_days: u32,
+}
+
+/// Fourteen days, where a pack does not say.
+fn fortnight() -> u32 {
+    14
 }
 
 #[derive(Debug, Deserialize)]
@@ -140,9 +149,9 @@ struct GridPack {
     code: String,
     name: String,
     community: String,
-    /// Kept in the data for the day a grid is redrawn under its code.
-    #[serde(rename = "version")]
-    _version: u32,
+    version: u32,
+    #[serde(default)]
+    retired: Option<u64>,
     ring: Vec<(f64, f64)>,
 }
 
@@ -194,14 +203,26 @@ pub fn directory(json: &[u8]) -> Result<Directory, PackError> {
             code: grid.code.clone(),
             error,
         })?;
-        outlines.push((grid.code.clone(), boundary));
-        let (code, name, community) = (grid.code, grid.name, grid.community);
+        // Nothing is found in a grid that was given up.
+        if grid.retired.is_none() {
+            outlines.push((grid.code.clone(), boundary));
+        }
+        let GridPack {
+            code,
+            name,
+            community,
+            version,
+            retired,
+            ..
+        } = grid;
         grids.insert(
             code.clone(),
             Grid {
                 code,
                 name,
                 community,
+                version,
+                retired,
             },
         );
     }
@@ -249,6 +270,18 @@ pub fn directory(json: &[u8]) -> Result<Directory, PackError> {
         directory.people.insert(person.id.clone(), person);
     }
     Ok(directory)
+}
+
+/// The edition that a pack says it is, without reading the rest.
+///
+/// # Errors
+/// Not JSON with a version.
+pub fn version(json: &[u8]) -> Result<u64, PackError> {
+    #[derive(Deserialize)]
+    struct Numbered {
+        version: u64,
+    }
+    Ok(serde_json::from_slice::<Numbered>(json)?.version)
 }
 
 /// A code pack that is built in.
@@ -305,6 +338,8 @@ fn policy(pack: &PolicyPack) -> Result<Policy, PackError> {
             Some(limit) => limit.parse()?,
             None => usual.rework_limit,
         },
+        lease_ms: i64::from(pack.lease_days) * 24 * 3_600_000,
+        waiting_ms: i64::from(pack.waiting_days) * 24 * 3_600_000,
     })
 }
 

@@ -31,6 +31,7 @@ impl Engine {
     /// # Errors
     /// The database could not; what was not fired stays due.
     pub fn fire_timers(&mut self) -> Result<usize, EngineError> {
+        self.give_up_waiting()?;
         let mut escalated = 0;
         loop {
             let now_ms = self.clock.now_ms();

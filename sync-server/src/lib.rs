@@ -10,6 +10,10 @@
 //! 5. [`doubles`] names findings that may be the same problem.
 //! 6. [`live`] says "pull now".
 //!
+//! Administrators decide who takes part and under which directory: [`enrol`],
+//! [`session`], [`devices`], [`directory`], [`quarantine`], [`keys`]; [`admin`]
+//! is their command line.
+//!
 //! All writing happens on one thread ([`writer`], [`engine`]); [`app`] is what
 //! handlers share.
 
@@ -36,6 +40,20 @@ pub mod escalate;
 pub mod doubles;
 //
 pub mod live;
+//
+pub mod enrol;
+//
+pub mod session;
+//
+pub mod devices;
+//
+pub mod directory;
+//
+pub mod quarantine;
+//
+pub mod keys;
+//
+pub mod admin;
 //
 pub mod engine;
 //

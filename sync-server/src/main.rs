@@ -11,12 +11,12 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
-use shaodao_core::domain::ids::PersonId;
 use shaodao_core::pack;
+use shaodao_server::admin;
 use shaodao_server::app::App;
 use shaodao_server::clock::Clock;
 use shaodao_server::config::{self, Config, Flags, LogFormat};
-use shaodao_server::engine::{Engine, TICKET_MS};
+use shaodao_server::engine::Engine;
 use shaodao_server::http::router;
 
 /// The sync server of Shaodao (哨到): merges, judges, escalates.
@@ -51,27 +51,8 @@ enum Command {
         #[arg(long)]
         rehearsal_ms: Option<i64>,
     },
-    /// Administrate.
-    #[command(subcommand)]
-    Admin(Admin),
-}
-
-#[derive(Debug, Subcommand)]
-enum Admin {
-    /// Open enrolment tickets: ten characters, good for one phone and 15 minutes.
-    ///
-    /// Example: shaodao-server admin ticket --person P01006-01
-    Ticket {
-        /// Staff number; may be given several times.
-        #[arg(long, required = true)]
-        person: Vec<String>,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-        /// The time of a rehearsal, Unix milliseconds.
-        #[arg(long)]
-        rehearsal_ms: Option<i64>,
-    },
+    /// Administrate: enrolment, devices, quarantine, directory.
+    Admin(admin::Args),
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -117,13 +98,10 @@ fn run(args: Args) -> Result<(), AnyError> {
                 .build()?;
             runtime.block_on(serve(config, rehearsal_ms))
         }
-        Command::Admin(Admin::Ticket {
-            person,
-            json,
-            rehearsal_ms,
-        }) => {
+        Command::Admin(args_of_admin) => {
             let config = config::read(args.config.as_deref(), &flags)?;
-            tickets(&config, &person, json, rehearsal_ms)
+            let directory = directory_json(&config)?;
+            admin::run(args_of_admin, &config, &directory)
         }
     }
 }
@@ -137,13 +115,19 @@ async fn serve(config: Config, rehearsal_ms: Option<i64>) -> Result<(), AnyError
     std::fs::create_dir_all(&config.data)
         .map_err(|error| format!("{}: {error}", config.data.display()))?;
     let (app, writer) = App::start(&config.data, clock.clone(), &directory)?;
+    if rehearsal_ms.is_some() {
+        // Administrators' commands live in the rehearsal's time as well.
+        let now_ms = clock.now_ms();
+        let note = move |engine: &mut Engine| engine.note_rehearsal(now_ms);
+        app.writer.submit(note).await?;
+    }
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
     tracing::info!(
         listen = %listener.local_addr()?,
         data = %config.data.display(),
-        street = %app.directory.street_name,
+        street = %app.directory()?.street_name,
         "serving"
     );
     // Somebody who starts the server from a program reads the port here.
@@ -195,42 +179,6 @@ async fn stop_signal() {
     #[cfg(not(unix))]
     drop(interrupt.await);
     tracing::info!("stopping: requests in hand are answered first");
-}
-
-fn tickets(
-    config: &Config,
-    people: &[String],
-    json: bool,
-    rehearsal_ms: Option<i64>,
-) -> Result<(), AnyError> {
-    std::fs::create_dir_all(&config.data)?;
-    let clock = rehearsal_ms.map_or(Clock::System, Clock::rehearsal);
-    let mut engine = Engine::open(&config.data, clock, &directory_json(config)?)?;
-    let mut opened = Vec::new();
-    for person in people {
-        let person = PersonId(person.clone());
-        opened.push((engine.open_ticket(&person)?, person));
-    }
-    if json {
-        let list: Vec<_> = opened
-            .iter()
-            .map(|(ticket, person)| serde_json::json!({"person": person.0, "ticket": ticket}))
-            .collect();
-        println!("{}", serde_json::to_string_pretty(&list)?);
-        return Ok(());
-    }
-    let directory = engine.directory();
-    for (ticket, person) in opened {
-        println!("{ticket}  {person}  {}", directory.name_of(&person));
-    }
-    if std::io::stdout().is_terminal() {
-        let minutes = TICKET_MS / 60_000;
-        println!(
-            "Valid for {minutes} minutes: shaodao enrol http://{} TICKET",
-            config.listen
-        );
-    }
-    Ok(())
 }
 
 fn directory_json(config: &Config) -> Result<Vec<u8>, AnyError> {

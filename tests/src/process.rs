@@ -4,6 +4,11 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use rand::rngs::StdRng;
+use shaodao_core::device::Device;
+use shaodao_core::domain::time::Moment;
+use shaodao_core::sync::transport::Transport;
+
 use crate::day::DayError;
 use crate::home::unbacked;
 
@@ -97,36 +102,62 @@ impl ServerProcess {
         Ok(fired["escalated"].as_u64().unwrap_or(0))
     }
 
-    /// Enrolment tickets, opened as an administrator does, by person.
+    /// Enrolment tickets, opened as an administrator does, by person: what is
+    /// typed.
     ///
     /// # Errors
     /// The administrator's command fails.
-    pub fn tickets(
-        &self,
-        people: &[String],
-        now_ms: i64,
-    ) -> Result<Vec<(String, String)>, DayError> {
-        let mut command = Command::new(&self.binary);
-        command
-            .arg("--data")
-            .arg(&self.data)
-            .args(["admin", "ticket", "--json"]);
-        command.args(["--rehearsal-ms", &now_ms.to_string()]);
+    pub fn tickets(&self, people: &[String]) -> Result<Vec<(String, String)>, DayError> {
+        let mut args = vec!["ticket"];
         for person in people {
-            command.args(["--person", person]);
+            args.extend(["--person", person]);
         }
-        let output = command.output()?;
-        if !output.status.success() {
-            return Err(String::from_utf8_lossy(&output.stderr).into());
-        }
-        let list: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout)?;
+        let list = self.admin(&args)?;
         let field = |entry: &serde_json::Value, name: &str| {
             entry[name].as_str().unwrap_or_default().to_owned()
         };
+        let list = list.as_array().ok_or("not a list")?;
         Ok(list
             .iter()
             .map(|entry| (field(entry, "person"), field(entry, "ticket")))
             .collect())
+    }
+
+    /// An administrator's command, as a process of its own beside the running
+    /// server: its JSON.
+    ///
+    /// # Errors
+    /// The command fails: what it said.
+    pub fn admin(&self, args: &[&str]) -> Result<serde_json::Value, DayError> {
+        let output = Command::new(&self.binary)
+            .arg("--data")
+            .arg(&self.data)
+            .args(["admin", "--json", "--as", "Wen"])
+            .args(args)
+            .output()?;
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into());
+        }
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// Makes a phone somebody's: a ticket, its check code confirmed, a session.
+    ///
+    /// # Errors
+    /// Any step fails.
+    pub async fn enrol(
+        &self,
+        device: &mut Device,
+        rng: &mut StdRng,
+        person: &str,
+        now: Moment,
+    ) -> Result<(), DayError> {
+        let (_, ticket) = self.tickets(&[person.to_owned()])?.remove(0);
+        let transport = Transport::new(&self.address())?;
+        let pending = transport.hand_in(device, rng, &ticket, None).await?;
+        self.admin(&["confirm", &pending.check_code])?;
+        transport.open_session(device, || now).await?;
+        Ok(())
     }
 }
 
@@ -208,6 +239,23 @@ impl Terminal {
             binary: binary("shaodao")?,
             home: home.to_owned(),
         })
+    }
+
+    /// Enrols this phone for somebody, an administrator confirming it.
+    ///
+    /// # Errors
+    /// Any step fails: what it said.
+    pub fn enrol(
+        &self,
+        server: &ServerProcess,
+        person: &str,
+    ) -> Result<serde_json::Value, serde_json::Value> {
+        let failed = |error: DayError| serde_json::Value::from(error.to_string());
+        let tickets = server.tickets(&[person.to_owned()]).map_err(failed)?;
+        let shown = self.run(&["enrol", "--no-wait", &server.address(), &tickets[0].1])?;
+        let code = shown["check_code"].as_str().unwrap_or_default();
+        server.admin(&["confirm", code]).map_err(failed)?;
+        self.run(&["enrol", "--resume"])
     }
 
     /// The program with these arguments, in English, JSON on its output.

@@ -18,6 +18,7 @@ use shaodao_core::domain::action::{
     Action, BLOWER, Body, EscalationCause, Facts, Level, Order, Party, RecordKind, Target, Value,
     fact,
 };
+use shaodao_core::domain::directory::DeviceState;
 use shaodao_core::domain::ids::{BootId, DeviceId, EnvelopeHash, PersonId, RecordId};
 use shaodao_core::domain::time::{Anchor, Claim, LastContact};
 use shaodao_core::envelope::Envelope;
@@ -156,6 +157,10 @@ pub fn replica(path: &Path, order: &[Incoming], rng: &mut StdRng) -> Store {
 
 fn page(store: &mut Store, incoming: &[Incoming]) {
     let settlement = Settlement {
+        key_changes: Vec::new(),
+        vetted: None,
+        device: DeviceState::Active,
+        notices: Vec::new(),
         judgements: Vec::new(),
         incoming: incoming.to_vec(),
         cursor: 1,

@@ -38,10 +38,8 @@ impl Drop for Folder {
 }
 
 fn enrolled(server: &ServerProcess, folder: &Path, person: &str) -> Terminal {
-    let people = [person.to_owned()];
-    let tickets = server.tickets(&people, MORNING_MS).expect("a ticket");
     let phone = Terminal::new(&folder.join(person)).expect("the phone program");
-    let enrolled = phone.run(&["enrol", &server.address(), &tickets[0].1]);
+    let enrolled = phone.enrol(server, person);
     assert_eq!(enrolled.expect("enrols")["person"], person);
     phone
 }

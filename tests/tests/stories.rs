@@ -2,10 +2,13 @@
 
 mod stories {
     mod at_rest;
+    mod directory;
     mod disagreement;
     mod end_to_end;
+    mod enrolment;
     mod escalation;
     mod privacy;
+    mod quarantine;
     mod statistics;
     mod storage;
 }

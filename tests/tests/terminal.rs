@@ -17,13 +17,8 @@ impl Drop for Folder {
 }
 
 fn enrolled(server: &ServerProcess, folder: &Path, person: &str) -> Terminal {
-    let tickets = server
-        .tickets(&[person.to_owned()], MORNING_MS)
-        .expect("a ticket");
     let phone = Terminal::new(&folder.join(person)).expect("the phone program");
-    phone
-        .run(&["enrol", &server.address(), &tickets[0].1])
-        .expect("enrols");
+    phone.enrol(server, person).expect("enrols");
     phone
 }
 

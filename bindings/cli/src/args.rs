@@ -39,12 +39,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// 用登记码登记 Enrol this phone with a ticket
-    Enrol {
-        /// 服务器地址 Address of the server, http://host:port
-        server: String,
-        /// 登记码 Ticket: ten characters, from the administrator
-        ticket: String,
-    },
+    Enrol(Enrol),
 
     /// 上报问题 Report a finding
     Report(Report),
@@ -243,10 +238,38 @@ pub enum Command {
     /// Units are said: orders, organisations, person-times; a rate says of how many,
     /// and a rate of nothing is "—".
     Stats(Stats),
+    /// 未入账的操作:原因、保存情况、谁能帮忙 What was not accepted: why, what is kept, who can help
+    Troubles,
+    /// 重做未入账的操作 Do an action again that was not accepted
+    Redo {
+        /// 操作的前几位 The beginning of the action, see `shaodao troubles`
+        action: String,
+    },
     /// 同步 Send what waits and fetch what is new
     Sync,
     /// 状态 How this phone stands
     Status,
+}
+
+/// 登记:显示六位核对码,等管理员确认。 Shows six digits and waits until the administrator confirms them.
+#[derive(Debug, Group)]
+#[command(after_help = "\
+例 Examples:
+  shaodao enrol 'shaodao://enrol?server=…'        扫到的一行 the line of the QR code
+  shaodao enrol http://127.0.0.1:8470 ABCDEFGHJK
+  shaodao enrol --resume                          接着等 go on waiting")]
+pub struct Enrol {
+    /// 二维码里的 shaodao://enrol?…,或服务器地址 What the QR code says, or the server's address
+    #[arg(required_unless_present = "resume", value_name = "URI|SERVER")]
+    pub server: Option<String>,
+    /// 登记码,十个字符 Ticket: ten characters, from the administrator
+    pub ticket: Option<String>,
+    /// 不等确认 Show the check code and do not wait
+    #[arg(long)]
+    pub no_wait: bool,
+    /// 接着等上次的登记 Go on with the enrolment that waits
+    #[arg(long, conflicts_with_all = ["server", "ticket"])]
+    pub resume: bool,
 }
 
 /// A record and why.

@@ -69,6 +69,51 @@ impl Role {
     }
 }
 
+/// Whether a device may take part. Decided by an administrator, known to the
+/// server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DeviceState {
+    /// 使用中
+    Active,
+    /// 停用: for the time being; what it sends is set aside.
+    Suspended,
+    /// 注销: lost or handed back, for ever.
+    Revoked,
+}
+
+impl DeviceState {
+    /// Every state.
+    pub const ALL: [DeviceState; 3] = [Self::Active, Self::Suspended, Self::Revoked];
+
+    /// The number on the wire and in the database, from 1.
+    pub fn code(self) -> u8 {
+        self as u8 + 1
+    }
+
+    /// The state with this number.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.code() == code)
+    }
+
+    /// The stable word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Revoked => "revoked",
+        }
+    }
+
+    /// In Chinese.
+    pub fn zh(self) -> &'static str {
+        match self {
+            Self::Active => "使用中",
+            Self::Suspended => "已停用",
+            Self::Revoked => "已注销",
+        }
+    }
+}
+
 /// A role within a scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
@@ -111,6 +156,11 @@ pub struct Grid {
     pub name: String,
     /// Code of its community.
     pub community: String,
+    /// Grows when its outline is redrawn.
+    pub version: u32,
+    /// The edition in which it was given up; its code is never used again, and
+    /// what was filed in it keeps its name.
+    pub retired: Option<u64>,
 }
 
 /// A department, alliance unit, party organisation or social force.
@@ -148,11 +198,17 @@ pub struct Policy {
     pub arrival_radius_m: u32,
     /// Limit of a target for another round after a failed verification.
     pub rework_limit: Limit,
+    /// For so long after its last contact a phone shows what others did,
+    /// milliseconds.
+    pub lease_ms: i64,
+    /// For so long an action waits for one that it builds on, milliseconds;
+    /// then it is judged without.
+    pub waiting_ms: i64,
 }
 
 impl Default for Policy {
-    /// Two failed verifications; three days for the street; 200 m; four
-    /// working hours for rework.
+    /// Two failed verifications; three days for the street; 200 m; four working
+    /// hours for rework; fourteen days of lease and of waiting.
     fn default() -> Self {
         Self {
             time: TimePolicy::default(),
@@ -163,6 +219,8 @@ impl Default for Policy {
                 amount: 4,
                 unit: LimitUnit::WorkingHour,
             },
+            lease_ms: 14 * 24 * 3_600_000,
+            waiting_ms: 14 * 24 * 3_600_000,
         }
     }
 }

@@ -47,4 +47,6 @@ pub mod deadline;
 //
 pub mod escalation;
 //
+pub mod lease;
+//
 pub mod statistics;

@@ -7,8 +7,8 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::search::grams;
 use super::write::{
-    find_record, insert_envelope, join_hashes, kind, members, record_row, standing, write_record,
-    write_search,
+    OWNERS_OTHER_PHONE, SOMEBODY_ELSES, find_record, insert_envelope, join_hashes, kind, members,
+    record_row, standing, write_record, write_search,
 };
 use super::{Store, StoreError, private, put_meta, put_progress};
 use crate::document::rows::{changes_by_receipt, search_text};
@@ -19,7 +19,7 @@ use crate::domain::ids::{EnvelopeHash, RecordId};
 use crate::domain::time::LastContact;
 use crate::envelope;
 use crate::sync::plan::Progress;
-use crate::sync::settle::{Incoming, Settlement};
+use crate::sync::settle::{Incoming, Noticed, Settlement};
 use crate::sync::wire::{Judgement, Standing};
 
 /// What a reply changed.
@@ -84,6 +84,9 @@ impl Store {
         for incoming in &settlement.incoming {
             arrived(&db, incoming, progress, &mut touched, &mut applied)?;
         }
+        for notice in &settlement.notices {
+            noticed(&db, notice, &mut touched, &mut applied)?;
+        }
         for record in &settlement.drops {
             touched.remove(record);
             drop_record(&db, *record, progress)?;
@@ -120,6 +123,12 @@ impl Store {
         progress.private_cursor = settlement.private_cursor;
         put_progress(&db, progress)?;
         put_contact(&db, contact)?;
+        put_meta(&db, "device_state", &settlement.device.code())?;
+        if let Some((version, pack, server_key)) = &settlement.vetted {
+            put_meta(&db, "directory", pack)?;
+            put_meta(&db, "directory_version", &version.cast_signed())?;
+            put_meta(&db, "server_key", server_key)?;
+        }
         Ok(db.commit().map(|()| applied)?)
     }
 }
@@ -203,7 +212,7 @@ fn arrived(
             applied.pulled += 1;
             let standing = Standing::Pending;
             (
-                insert_envelope(db, row, &incoming.sealed, standing, false)?,
+                insert_envelope(db, row, &incoming.sealed, standing, SOMEBODY_ELSES)?,
                 standing,
             )
         }
@@ -241,6 +250,48 @@ fn arrived(
             touched.insert(action.record, Touched { row, kind, fresh });
         }
     }
+    Ok(())
+}
+
+/// An action of this phone's owner from another phone, which was set aside.
+fn noticed(
+    db: &Connection,
+    notice: &Noticed,
+    touched: &mut BTreeMap<RecordId, Touched>,
+    applied: &mut Applied,
+) -> Result<(), StoreError> {
+    let Noticed { sealed, judgement } = notice;
+    let action = &sealed.envelope.action;
+    let mut find = db.prepare_cached("SELECT id, standing FROM envelope WHERE hash = ?1")?;
+    let held: Option<(i64, Standing)> = find
+        .query_row([sealed.hash.0], |row| Ok((row.get(0)?, standing(row, 1)?)))
+        .optional()?;
+    // What came back as shared history is newer than any notice.
+    if held.is_some_and(|(_, standing)| standing.is_shared()) {
+        return Ok(());
+    }
+    let row = record_row(db, action.kind, action.record)?;
+    let envelope = match held {
+        Some((envelope, _)) => envelope,
+        None => insert_envelope(db, row, sealed, judgement.standing, OWNERS_OTHER_PHONE)?,
+    };
+    let reason = judgement.reason.map(|reason| reason.code());
+    let before = held.map(|(_, standing)| standing);
+    set_standing(
+        db,
+        envelope,
+        judgement.standing,
+        None,
+        judgement.received_at_ms,
+        reason,
+    )?;
+    if before != Some(judgement.standing) {
+        applied.troubles.push(judgement.clone());
+    }
+    let (kind, fresh) = (action.kind, None);
+    touched
+        .entry(action.record)
+        .or_insert(Touched { row, kind, fresh });
     Ok(())
 }
 
@@ -331,6 +382,7 @@ fn drop_record(
         "DELETE FROM whistle WHERE record = ?1",
         "DELETE FROM finding WHERE record = ?1",
         "DELETE FROM private WHERE record = (SELECT record FROM record WHERE id = ?1)",
+        "DELETE FROM redone WHERE envelope IN (SELECT id FROM envelope WHERE record = ?1)",
         "DELETE FROM outbox WHERE envelope IN (SELECT id FROM envelope WHERE record = ?1)",
         "DELETE FROM envelope WHERE record = ?1",
         "DELETE FROM record WHERE id = ?1",

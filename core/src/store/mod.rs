@@ -184,7 +184,14 @@ impl Store {
             directory: unsigned(self.meta("directory_version")?),
             audience: self.meta("audience")?.unwrap_or_default(),
             private_cursor: unsigned(self.meta("private_cursor")?),
+            backlog: self.backlog()?,
         })
+    }
+
+    /// Envelopes that no verdict has named yet.
+    fn backlog(&self) -> Result<u64, StoreError> {
+        let mut statement = self.db.prepare_cached("SELECT COUNT(*) FROM outbox")?;
+        Ok(unsigned(Some(statement.query_row([], |row| row.get(0))?)))
     }
 
     /// Where this device's chain stands.

@@ -20,7 +20,7 @@ CREATE TABLE envelope (
     hash           BLOB NOT NULL UNIQUE,         -- 32 bytes
     record         INTEGER NOT NULL REFERENCES record (id),
     standing       INTEGER NOT NULL,             -- 0 pending .. 5 refused, see wire::Standing
-    own            INTEGER NOT NULL,             -- 1: signed on this phone
+    own            INTEGER NOT NULL,             -- 1 signed on this phone, 2 on its owner's other phone, 0 by somebody else
     bytes          BLOB NOT NULL,
     received_at_ms INTEGER,                      -- by the server; NULL while pending
     seen           BLOB,                         -- accepted part of `seen`, where it differs
@@ -29,11 +29,17 @@ CREATE TABLE envelope (
 CREATE INDEX envelope_of_record ON envelope (record);
 -- What its author has to hear about: everything of one's own that is not
 -- plainly accepted.
-CREATE INDEX envelope_in_trouble ON envelope (standing) WHERE own = 1 AND standing > 1;
+CREATE INDEX envelope_in_trouble ON envelope (standing) WHERE own > 0 AND standing > 1;
 
 -- What no verdict has named yet, oldest first.
 CREATE TABLE outbox (
     envelope INTEGER NOT NULL PRIMARY KEY REFERENCES envelope (id)
+) STRICT;
+
+-- What was not accepted and has been done again.
+CREATE TABLE redone (
+    envelope INTEGER NOT NULL PRIMARY KEY REFERENCES envelope (id),
+    by_hash  BLOB NOT NULL          -- of the action that took its place
 ) STRICT;
 
 CREATE TABLE finding (

@@ -18,10 +18,19 @@ use crate::seal::SealedText;
 use crate::sync::settle::{Cited, effective_seen};
 use crate::sync::wire::Standing;
 
+/// What is saved along with an action, in the same transaction.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Along<'a> {
+    /// The personal data that it confides.
+    pub confided: Option<&'a SealedText>,
+    /// An older action that it redoes.
+    pub instead_of: Option<EnvelopeHash>,
+}
+
 impl Store {
     /// Saves a new action of this phone: envelope, chain, record, read model
-    /// and outbox row, and the personal data that it confides. When this returns
-    /// they are on the disk.
+    /// and outbox row, and what comes `along` with it. When this returns they
+    /// are on the disk.
     ///
     /// # Errors
     /// See [`StoreError`]; nothing was saved.
@@ -30,20 +39,28 @@ impl Store {
         sealed: &Sealed,
         document: &Document,
         state: &RecordState,
-        confided: Option<&SealedText>,
+        along: Along<'_>,
     ) -> Result<(), StoreError> {
         let directory = self.directory.as_deref();
         let transaction = self
             .db
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        if let Some(confided) = confided {
+        if let Some(confided) = along.confided {
             private::keep(&transaction, document.id(), confided, true)?;
         }
         let record = record_row(&transaction, document.kind(), document.id())?;
-        let envelope = insert_envelope(&transaction, record, sealed, Standing::Pending, true)?;
+        let envelope = insert_envelope(&transaction, record, sealed, Standing::Pending, OWN)?;
         transaction
             .prepare_cached("INSERT INTO outbox (envelope) VALUES (?1)")?
             .execute([envelope])?;
+        if let Some(old) = along.instead_of {
+            transaction
+                .prepare_cached(
+                    "INSERT INTO redone (envelope, by_hash)
+                     SELECT id, ?2 FROM envelope WHERE hash = ?1",
+                )?
+                .execute([old.0, sealed.hash.0])?;
+        }
         put_meta(
             &transaction,
             "chain_length",
@@ -145,12 +162,19 @@ pub(super) fn record_row(
     Ok(db.last_insert_rowid())
 }
 
+/// Values of `envelope.own`.
+pub(super) const SOMEBODY_ELSES: u8 = 0;
+/// Signed on this phone.
+pub(super) const OWN: u8 = 1;
+/// Signed by the phone's owner on another phone.
+pub(super) const OWNERS_OTHER_PHONE: u8 = 2;
+
 pub(super) fn insert_envelope(
     db: &Connection,
     record: i64,
     sealed: &Sealed,
     standing: Standing,
-    own: bool,
+    own: u8,
 ) -> Result<i64, StoreError> {
     db.prepare_cached(
         "INSERT INTO envelope (hash, record, standing, own, bytes) VALUES (?1, ?2, ?3, ?4, ?5)",

@@ -5,7 +5,9 @@
 //! 3. Somebody carries it: `transport`, an app's own HTTP stack, or a test's
 //!    bad network.
 //! 4. [`settle`] turns the reply into what to store, to drop, to requeue and to
-//!    show.
+//!    show; an [`edition`] of the directory may come with it.
+//!
+//! Before all that, [`enrol`] made the phone one of the street's devices.
 //!
 //! What can go wrong: (3) any request and any reply may be lost, doubled or
 //! cut: both sides recognise every envelope by its hash, so repeating is always
@@ -20,3 +22,7 @@ pub mod plan;
 pub mod transport;
 //
 pub mod settle;
+//
+pub mod edition;
+//
+pub mod enrol;

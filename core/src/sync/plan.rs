@@ -29,6 +29,8 @@ pub struct Progress {
     pub audience: Vec<u8>,
     /// Position up to which all personal data has been stored.
     pub private_cursor: u64,
+    /// Envelopes that no verdict has named yet.
+    pub backlog: u64,
 }
 
 impl Progress {
@@ -83,5 +85,9 @@ pub fn plan(
         audience: progress.audience.clone(),
         private,
         private_cursor: progress.private_cursor,
+        backlog: match u32::try_from(progress.backlog).unwrap_or(u32::MAX) {
+            0 => None,
+            backlog => Some(backlog),
+        },
     }
 }

@@ -4,7 +4,11 @@
 
 use std::time::Duration;
 
-use super::wire::{self, EnrolReply, EnrolRequest, MAX_BODY_BYTES};
+use rand::Rng;
+
+use super::enrol::Fingerprint;
+use super::wire::{self, EnrolOffer, EnrolStanding, MAX_BODY_BYTES, SessionReply};
+use crate::device::enrol::PendingEnrolment;
 use crate::device::{Device, DeviceError, SyncOutcome};
 use crate::domain::time::Moment;
 
@@ -46,6 +50,13 @@ pub enum TransportError {
     /// The answer is not what belongs here.
     #[error(transparent)]
     Wire(#[from] wire::WireError),
+}
+
+impl TransportError {
+    /// Whether the server did not know the session token.
+    fn is_no_session(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == "no_session")
+    }
 }
 
 /// A server, by address.
@@ -90,14 +101,59 @@ impl Transport {
         })
     }
 
-    /// Hands in an enrolment ticket.
+    /// Hands in a ticket: what the phone then shows. `fingerprint` is what an
+    /// invitation says of the server's key.
     ///
     /// # Errors
     /// See [`TransportError`].
-    pub async fn enrol(&self, request: &EnrolRequest) -> Result<EnrolReply, TransportError> {
-        let body = wire::to_bytes(request);
-        let reply = self.post("/v1/enrol", None, body).await?;
-        Ok(wire::from_bytes(&reply)?)
+    pub async fn hand_in(
+        &self,
+        device: &mut Device,
+        rng: &mut impl Rng,
+        ticket: &str,
+        fingerprint: Option<Fingerprint>,
+    ) -> Result<PendingEnrolment, TransportError> {
+        let request = device.enrol_request(rng, ticket)?;
+        let reply = self
+            .post("/v1/enrol", None, wire::to_bytes(&request))
+            .await?;
+        let offer: EnrolOffer = wire::from_bytes(&reply)?;
+        let pending = device.accept_offer(&self.base, fingerprint, &offer)?;
+        self.is_confirmed(&pending).await?;
+        Ok(pending)
+    }
+
+    /// Asks whether an administrator has confirmed the phone.
+    ///
+    /// # Errors
+    /// See [`TransportError`]; one that was declined is refused.
+    pub async fn is_confirmed(&self, pending: &PendingEnrolment) -> Result<bool, TransportError> {
+        let body = wire::to_bytes(&pending.reveal);
+        let reply = self.post("/v1/enrol/reveal", None, body).await?;
+        Ok(wire::from_bytes::<EnrolStanding>(&reply)?.confirmed)
+    }
+
+    /// Opens a session: the last step of an enrolment, and whenever the token
+    /// is lost or too old.
+    ///
+    /// # Errors
+    /// See [`TransportError`].
+    pub async fn open_session(
+        &self,
+        device: &mut Device,
+        now: impl Fn() -> Moment,
+    ) -> Result<(), TransportError> {
+        let ask = wire::to_bytes(&device.session_request(&[])?);
+        let reply = self.post("/v1/session", None, ask).await?;
+        let challenged: SessionReply = wire::from_bytes(&reply)?;
+        let answer = wire::to_bytes(&device.session_request(&challenged.challenge)?);
+        let sent_at = now();
+        let reply = self.post("/v1/session", None, answer).await?;
+        let opened: SessionReply = wire::from_bytes(&reply)?;
+        let session = opened
+            .session
+            .ok_or(wire::WireError::Malformed("no session".to_owned()))?;
+        Ok(device.accept_enrolment(&self.base, sent_at, &session)?)
     }
 
     /// One exchange of `POST /v1/sync`, bytes for bytes.
@@ -120,13 +176,21 @@ impl Transport {
         mut progress: impl FnMut(&SyncReport),
     ) -> Result<SyncReport, TransportError> {
         let mut report = SyncReport::default();
+        let mut renewed = false;
         while report.requests < MAX_EXCHANGES {
             let outgoing = device.prepare_sync()?;
             let sent_at = now();
             report.requests += 1;
             report.bytes_up += outgoing.body.len() as u64;
             let token = outgoing.token.clone();
-            let reply = self.exchange(&token, outgoing.body.clone()).await?;
+            let reply = match self.exchange(&token, outgoing.body.clone()).await {
+                Err(error) if error.is_no_session() && !renewed => {
+                    renewed = true;
+                    self.open_session(device, &now).await?;
+                    continue;
+                }
+                reply => reply?,
+            };
             report.bytes_down += reply.len() as u64;
             let outcome = device.settle_sync(&outgoing, sent_at, &reply)?;
             let more = outcome.more;

@@ -9,6 +9,7 @@
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
+use super::edition::KeyChange;
 use crate::domain::ids::EnvelopeHash;
 use crate::domain::reason::Reason;
 
@@ -57,6 +58,10 @@ pub struct SyncRequest {
     /// on first contact.
     #[cbor(n(8), with = "minicbor::bytes")]
     pub audience: Vec<u8>,
+    /// How many envelopes wait on the phone, those of this request included;
+    /// left out if none.
+    #[n(16)]
+    pub backlog: Option<u32>,
     /// Personal data that the server has not confirmed yet.
     #[n(20)]
     pub private: Vec<PrivateItem>,
@@ -88,7 +93,8 @@ pub struct SyncReply {
     /// There is more to pull at once.
     #[n(5)]
     pub more: bool,
-    /// The directory, if the phone's is old: JSON bytes of a directory pack.
+    /// The directory, if the phone's is old: bytes of an
+    /// [`Edition`](super::edition::Edition).
     #[n(6)]
     pub directory: Option<ByteVec>,
     /// The two sides do not hold the same: the phone starts over from position
@@ -105,6 +111,18 @@ pub struct SyncReply {
     /// index in it, with the reason code.
     #[n(10)]
     pub unreadable: Vec<Unreadable>,
+    /// [`DeviceState::code`](crate::domain::directory::DeviceState::code) of the
+    /// phone; left out while it is active.
+    #[n(16)]
+    pub device: Option<u8>,
+    /// Changes of the server's key since the phone's edition of the directory,
+    /// oldest first; left out if there are none.
+    #[n(17)]
+    pub key_changes: Option<Vec<KeyChange>>,
+    /// What became of the same person's actions from another phone, where it
+    /// was not acceptance; left out if there is nothing.
+    #[n(18)]
+    pub notices: Option<Vec<Notice>>,
     /// Personal data that the phone has not got.
     #[n(20)]
     pub private: Vec<PrivateItem>,
@@ -135,6 +153,24 @@ impl std::fmt::Debug for PrivateItem {
         // Neither the key nor the ciphertext belongs into a log.
         write!(f, "PrivateItem({} bytes)", self.ciphertext.len())
     }
+}
+
+/// An envelope of the same person from another of their phones, which has no
+/// place in the shared history.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Notice {
+    /// The canonical envelope.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub envelope: Vec<u8>,
+    /// [`Standing::code`].
+    #[n(1)]
+    pub standing: u8,
+    /// [`Reason::code`].
+    #[n(2)]
+    pub reason: Option<String>,
+    /// When the server received it, milliseconds.
+    #[n(3)]
+    pub received_at_ms: i64,
 }
 
 /// What became of an envelope.
@@ -202,6 +238,78 @@ pub struct EnrolRequest {
     /// The app build.
     #[n(3)]
     pub app: String,
+    /// [`commitment`](super::enrol::commitment) to the phone's nonce, 32 bytes.
+    #[cbor(n(4), with = "minicbor::bytes")]
+    pub commitment: Vec<u8>,
+}
+
+/// The ticket is good; an administrator has still to confirm.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct EnrolOffer {
+    /// The server's Ed25519 public key, 32 bytes.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub server_key: Vec<u8>,
+    /// The server's nonce, 32 bytes.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub nonce: Vec<u8>,
+    /// Code of the street.
+    #[n(2)]
+    pub street: String,
+}
+
+/// The phone's nonce, once it has the server's; said again to ask whether
+/// somebody has confirmed.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct EnrolReveal {
+    /// The phone, 16 bytes.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub device: Vec<u8>,
+    /// What it had committed to, 32 bytes.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub nonce: Vec<u8>,
+}
+
+/// How an enrolment stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct EnrolStanding {
+    /// Whether an administrator has confirmed; the phone opens its session.
+    #[n(0)]
+    pub confirmed: bool,
+}
+
+/// A phone asks for a session: first for a challenge, then with its signature.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+#[cbor(map)]
+pub struct SessionRequest {
+    /// The phone, 16 bytes.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub device: Vec<u8>,
+    /// Over [`session_proof`](super::enrol::session_proof), 64 bytes; empty to
+    /// ask for a challenge.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub signature: Vec<u8>,
+    /// Version of the directory that it holds; 0 for none.
+    #[n(2)]
+    pub directory: u64,
+    /// The app build.
+    #[n(3)]
+    pub app: String,
+}
+
+/// A challenge to sign, or the session.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+#[cbor(map)]
+pub struct SessionReply {
+    /// 32 bytes to sign, good once and for a short time; empty beside a
+    /// session.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub challenge: Vec<u8>,
+    /// The session.
+    #[n(1)]
+    pub session: Option<EnrolReply>,
 }
 
 /// What an enrolled phone needs to start.
@@ -223,9 +331,16 @@ pub struct EnrolReply {
     /// The server's time, milliseconds.
     #[n(4)]
     pub server_ms: i64,
-    /// The directory: JSON bytes of a directory pack.
+    /// The directory, if the phone's is old: bytes of an
+    /// [`Edition`](super::edition::Edition), else empty.
     #[cbor(n(5), with = "minicbor::bytes")]
     pub directory: Vec<u8>,
+    /// The server's Ed25519 public key, 32 bytes.
+    #[cbor(n(6), with = "minicbor::bytes")]
+    pub server_key: Vec<u8>,
+    /// Changes of that key since the phone's edition, oldest first.
+    #[n(7)]
+    pub key_changes: Option<Vec<KeyChange>>,
 }
 
 /// Where an envelope stands, on the server and in the phone's account of it.

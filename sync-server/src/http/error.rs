@@ -51,6 +51,35 @@ impl ApiError {
         )
     }
 
+    pub(super) fn ticket_not_valid() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "ticket_not_valid",
+            "登记码无效、已用过或已过期(15分钟),请管理员重新发一个。",
+            "The ticket is unknown, used or older than 15 minutes; ask for a new one.",
+        )
+    }
+
+    pub(super) fn enrolment_over() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "enrolment_over",
+            "管理员没有确认这次登记,或已超过15分钟,请重新要一个登记码。",
+            "The administrator did not confirm this enrolment, or 15 minutes have passed; ask \
+             for a new ticket.",
+        )
+    }
+
+    pub(super) fn not_proven() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "not_proven",
+            "服务器不认识这台手机,请联系管理员重新登记;待上传的都还在手机上。",
+            "The server does not know this phone; ask the administrator to enrol it again. \
+             Everything to be sent is still on it.",
+        )
+    }
+
     pub(super) fn body_too_large() -> Self {
         Self::new(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -139,12 +168,6 @@ impl From<DbError> for ApiError {
 impl From<WriteFailed> for ApiError {
     fn from(error: WriteFailed) -> Self {
         match error {
-            WriteFailed::Engine(EngineError::Ticket) => Self::new(
-                StatusCode::FORBIDDEN,
-                "ticket_not_valid",
-                "登记码无效、已用过或已过期(15分钟),请管理员重新发一个。",
-                "The ticket is unknown, used or older than 15 minutes; ask for a new one.",
-            ),
             WriteFailed::Engine(EngineError::Malformed(_)) => Self::malformed(),
             WriteFailed::Stopping => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,

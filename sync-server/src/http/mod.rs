@@ -11,12 +11,16 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use tokio::time::Instant;
 
-use shaodao_core::sync::wire::{self, EnrolRequest, MAX_BODY_BYTES, SyncRequest};
+use shaodao_core::domain::directory::DeviceState;
+use shaodao_core::sync::wire::{
+    self, EnrolRequest, EnrolReveal, MAX_BODY_BYTES, SessionRequest, SyncRequest,
+};
 
 use crate::app::App;
 use crate::clock::Clock;
 use crate::db;
 use crate::engine::Caller;
+use crate::enrol::NotValid;
 
 mod error;
 
@@ -27,6 +31,8 @@ pub fn router(app: Arc<App>) -> Router {
     let mut routes = Router::new()
         .route("/v1/sync", post(sync))
         .route("/v1/enrol", post(enrol))
+        .route("/v1/enrol/reveal", post(reveal))
+        .route("/v1/session", post(session))
         .route("/v1/live", get(live))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
@@ -56,11 +62,30 @@ async fn sync(State(app): State<Arc<App>>, request: Request) -> Result<Response,
 async fn enrol(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let body = body(request.into_body()).await?;
     let request: EnrolRequest = wire::from_bytes(&body)?;
-    let reply = app
+    let offer = app
         .writer
-        .submit(move |engine| engine.enrol(&request))
+        .submit(move |engine| engine.hand_in(&request))
         .await?;
-    tracing::info!(person = %reply.person, "enrolled");
+    let offer = offer.map_err(|NotValid| ApiError::ticket_not_valid())?;
+    Ok(cbor(wire::to_bytes(&offer)))
+}
+
+async fn reveal(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+    let body = body(request.into_body()).await?;
+    let request: EnrolReveal = wire::from_bytes(&body)?;
+    let standing = app
+        .writer
+        .submit(move |engine| engine.reveal(&request))
+        .await?;
+    let standing = standing.map_err(|NotValid| ApiError::enrolment_over())?;
+    Ok(cbor(wire::to_bytes(&standing)))
+}
+
+async fn session(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+    let body = body(request.into_body()).await?;
+    let request: SessionRequest = wire::from_bytes(&body)?;
+    let reply = app.session(request).await?;
+    let reply = reply.ok_or_else(ApiError::not_proven)?;
     Ok(cbor(wire::to_bytes(&reply)))
 }
 
@@ -68,7 +93,9 @@ async fn live(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, ApiError> {
-    caller(&app, &headers)?;
+    if caller(&app, &headers)?.state != DeviceState::Active {
+        return Err(ApiError::no_session());
+    }
     Ok(app.live.stream())
 }
 
@@ -104,7 +131,7 @@ async fn set_clock(
     let escalated = app
         .writer
         .submit(move |engine| {
-            db::set_meta(&engine.db, "rehearsal_now_ms", &now_ms)?;
+            engine.note_rehearsal(now_ms)?;
             engine.fire_timers()
         })
         .await?;

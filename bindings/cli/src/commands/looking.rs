@@ -8,6 +8,7 @@ use shaodao_core::domain::calendar::local_text;
 use shaodao_core::domain::directory::Role;
 use shaodao_core::domain::finding::FindingStage;
 use shaodao_core::domain::ids::RecordId;
+use shaodao_core::domain::lease::Sight;
 use shaodao_core::domain::record::RecordState;
 use shaodao_core::domain::whistle::{TargetStage, WhistleStage};
 use shaodao_core::explain::Sentence;
@@ -25,7 +26,7 @@ impl Hand {
             lang: self.lang,
             directory: &directory,
         };
-        let store = self.device.store();
+        let now = self.clock.now();
         let stage = list.stage.as_deref().map(|stage| stage.replace('-', "_"));
         match list.what {
             Records::Findings => {
@@ -34,14 +35,14 @@ impl Hand {
                     stage: stage_of(stage.as_deref(), FindingStage::from_word, &words)?,
                     area: list.area,
                     category: list.category.map(|code| code.to_uppercase()),
+                    reporter: None,
                     conflicts: list.conflicts,
                     before_ms: None,
                     limit: list.limit,
                 };
-                let rows = store
-                    .findings(&filter)
-                    .map_err(|error| Sentence::from(&error))?;
-                Ok(view.findings(&rows))
+                let rows = self.device.findings(now, &filter);
+                let rows = rows.map_err(|error| said(&error))?;
+                self.under_lease(view.findings(&rows))
             }
             Records::Whistles => {
                 let words = WhistleStage::ALL.map(WhistleStage::word);
@@ -53,13 +54,13 @@ impl Hand {
                 let filter = WhistleFilter {
                     stage: stage_of(stage.as_deref(), WhistleStage::from_word, &words)?,
                     party,
+                    blower: None,
                     open: list.open,
                     limit: list.limit,
                 };
-                let rows = store
-                    .whistles(&filter)
-                    .map_err(|error| Sentence::from(&error))?;
-                Ok(view.whistles(&rows))
+                let rows = self.device.whistles(now, &filter);
+                let rows = rows.map_err(|error| said(&error))?;
+                self.under_lease(view.whistles(&rows))
             }
         }
     }
@@ -67,6 +68,8 @@ impl Hand {
     pub(super) fn show(&self, name: &str) -> Done {
         let directory = self.device.directory().map_err(|error| said(&error))?;
         let record = resolve::record(&self.device, name, None)?;
+        let seen = self.device.view(self.clock.now(), record.record);
+        let record = seen.map_err(|error| said(&error))?;
         let view = View {
             lang: self.lang,
             directory: &directory,
@@ -156,11 +159,20 @@ impl Hand {
     }
 
     pub(super) fn search(&self, text: &str, limit: u32) -> Done {
-        let store = self.device.store();
-        let found = store
-            .search(text, limit)
-            .map_err(|error| Sentence::from(&error))?;
-        self.records(&found)
+        let found = self.device.search(self.clock.now(), text, limit);
+        let found = found.map_err(|error| said(&error))?;
+        self.under_lease(self.records(&found)?)
+    }
+
+    /// Says so where the phone does not show everything.
+    fn under_lease(&self, mut answer: Answer) -> Done {
+        let sight = self.device.sight(self.clock.now());
+        if let Sight::OwnOnly(blind) = sight.map_err(|error| said(&error))? {
+            let sentence = Sentence::from(&blind);
+            let notice = self.lang.pick(sentence.zh, sentence.en);
+            answer.text = format!("⚠ {notice}\n{}", answer.text);
+        }
+        Ok(answer)
     }
 
     /// Records of both kinds as lines.
@@ -199,15 +211,15 @@ impl Hand {
         let directory = self.device.directory().map_err(|error| said(&error))?;
         let owner = self.device.owner().cloned();
         let owner = owner.ok_or_else(|| said(&DeviceError::NotEnrolled))?;
-        let store = self.device.store();
-        let failed = |error| Sentence::from(&error);
         let mut waiting: Vec<(&str, &str, RecordId)> = Vec::new();
         let filter = WhistleFilter {
             open: true,
             limit: 500,
             ..WhistleFilter::default()
         };
-        for row in store.whistles(&filter).map_err(failed)? {
+        let now = self.clock.now();
+        let failed = |error| said(&error);
+        for row in self.device.whistles(now, &filter).map_err(failed)? {
             let view = self.device.show(row.record).map_err(|error| said(&error))?;
             let RecordState::Whistle(whistle) = &view.state else {
                 continue;
@@ -241,7 +253,7 @@ impl Hand {
                 ..FindingFilter::default()
             };
             let rows = match decides {
-                true => store.findings(&filter).map_err(failed)?,
+                true => self.device.findings(now, &filter).map_err(failed)?,
                 false => Vec::new(),
             };
             waiting.extend(rows.iter().map(|row| (zh, en, row.record)));
@@ -261,7 +273,7 @@ impl Hand {
                 .pick("没有待办。", "Nothing is waiting for you.")
                 .to_owned();
         }
-        Ok(Answer::new(text, json.into()))
+        self.under_lease(Answer::new(text, json.into()))
     }
 
     pub(super) fn directory(&self, part: Part, text: Option<&str>) -> Done {
@@ -341,6 +353,11 @@ impl Hand {
         let counts = store.counts().map_err(failed)?;
         let contact = store.contact().map_err(failed)?;
         let troubles = store.troubles().map_err(failed)?;
+        let sight = self.device.sight(self.clock.now());
+        let blind = match sight.map_err(|error| said(&error))? {
+            Sight::OwnOnly(blind) if self.device.owner().is_some() => Some(blind),
+            _ => None,
+        };
         let owner = self.device.owner();
         let mut text = match owner {
             Some(owner) => {
@@ -368,7 +385,11 @@ impl Hand {
                 counts.findings, counts.conflicts, counts.whistles, counts.outbox
             ),
         ));
-        for trouble in &troubles {
+        if let Some(blind) = &blind {
+            let sentence = Sentence::from(blind);
+            text.push_str(&format!("⚠ {}\n", self.lang.pick(sentence.zh, sentence.en)));
+        }
+        for trouble in troubles.iter().filter(|trouble| trouble.redone.is_none()) {
             let (zh, en) = trouble.reason.map_or(("", ""), |it| (it.zh(), it.en()));
             let record = short(trouble.record);
             text.push_str(&self.lang.pick(
@@ -384,12 +405,15 @@ impl Hand {
                     "record": trouble.record.to_string(),
                     "standing": trouble.standing.word(),
                     "reason": trouble.reason.map(|reason| reason.code()),
+                    "redone": trouble.redone.map(|hash| hash.to_string()),
                 })
             })
             .collect();
         Ok(Answer::new(
             text,
             json!({
+                "shows": blind.map_or("all", |_| "own_only"),
+                "why": blind.map(|blind| blind.word()),
                 "device": self.device.id().to_string(),
                 "person": owner.map(|owner| &owner.person.0),
                 "street": owner.map(|owner| &owner.street),

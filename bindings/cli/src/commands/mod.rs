@@ -18,6 +18,8 @@ use crate::lang::Lang;
 use crate::resolve;
 use crate::view::{Answer, short};
 
+mod enrol;
+//
 mod network;
 //
 mod findings;
@@ -27,6 +29,8 @@ mod statistics;
 mod whistles;
 //
 mod looking;
+//
+mod troubles;
 
 /// A phone in somebody's hand.
 struct Hand {
@@ -74,7 +78,7 @@ fn said(error: &DeviceError) -> Sentence {
 impl Hand {
     fn dispatch(mut self, command: Command) -> Done {
         match command {
-            Command::Enrol { server, ticket } => self.enrol(&server, &ticket),
+            Command::Enrol(enrol) => self.enrol(&enrol),
             Command::Report(report) => self.report(&report),
             Command::Correct {
                 record,
@@ -201,6 +205,8 @@ impl Hand {
             Command::Todo => self.todo(),
             Command::Directory { part, text } => self.directory(part, text.as_deref()),
             Command::Stats(stats) => self.stats(&stats),
+            Command::Troubles => self.troubles(),
+            Command::Redo { action } => self.redo(&action),
             Command::Sync => self.sync(),
             Command::Status => self.status(),
         }

@@ -558,15 +558,10 @@ impl Bench {
     ) -> Result<Phone, AnyError> {
         let folder = server.database();
         let scene = folder.parent().and_then(Path::parent).ok_or("no folder")?;
-        let ticket = server
-            .tickets(&[person.to_owned()], MORNING_MS)?
-            .remove(0)
-            .1;
         let mut device = Device::open(&home(&scene.join(person), MORNING_MS), &mut self.rng)?;
-        let transport = Transport::new(&server.address())?;
-        let request = device.enrol_request(&ticket)?;
-        let reply = self.runtime.block_on(transport.enrol(&request))?;
-        device.accept_enrolment(&server.address(), self.now(), &reply)?;
+        let now = self.now();
+        let enrolled = server.enrol(&mut device, &mut self.rng, person, now);
+        self.runtime.block_on(enrolled)?;
         Ok(Phone {
             device,
             grid: grid.to_owned(),
