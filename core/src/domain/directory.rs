@@ -180,8 +180,10 @@ pub struct Directory {
     pub organisations: BTreeMap<String, Organisation>,
     /// Categories.
     pub codes: CodePack,
-    /// Working time.
+    /// Working time: the current edition.
     pub calendar: Calendar,
+    /// Other editions, which the limits that began under them keep.
+    pub past_calendars: Vec<Calendar>,
     /// What an operator may set.
     pub policy: Policy,
 }
@@ -190,6 +192,13 @@ impl Directory {
     /// Somebody by id.
     pub fn person(&self, id: &PersonId) -> Option<&Person> {
         self.people.get(id)
+    }
+
+    /// An edition of the calendar by its name, current or past.
+    pub fn calendar(&self, version: &str) -> Option<&Calendar> {
+        std::iter::once(&self.calendar)
+            .chain(&self.past_calendars)
+            .find(|calendar| calendar.version() == version)
     }
 
     /// The name to show for a person; the id if the directory has none.
