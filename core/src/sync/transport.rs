@@ -122,13 +122,13 @@ impl Transport {
         let mut report = SyncReport::default();
         while report.requests < MAX_EXCHANGES {
             let outgoing = device.prepare_sync()?;
-            let sent_at = now();
             report.requests += 1;
             report.bytes_up += outgoing.body.len() as u64;
             let token = outgoing.token.clone();
             let reply = self.exchange(&token, outgoing.body.clone()).await?;
+            let arrived_at = now();
             report.bytes_down += reply.len() as u64;
-            let outcome = device.settle_sync(&outgoing, sent_at, &reply)?;
+            let outcome = device.settle_sync(&outgoing, arrived_at, &reply)?;
             let more = outcome.more;
             report.outcome.add(outcome);
             progress(&report);
