@@ -4,7 +4,7 @@ use chrono::{FixedOffset, NaiveDateTime, TimeZone};
 
 use shaodao_core::device::{Device, RecordView};
 use shaodao_core::domain::action::{Facts, Party, RecordKind, Value, fact};
-use shaodao_core::domain::calendar::{Limit, LimitUnit};
+use shaodao_core::domain::calendar::{DueTime, Limit, LimitUnit};
 use shaodao_core::domain::directory::{Directory, Grant, Role};
 use shaodao_core::domain::ids::{PersonId, RecordId};
 use shaodao_core::domain::place::Position;
@@ -231,18 +231,24 @@ pub fn position(text: &str) -> Result<Position, Sentence> {
 }
 
 /// A due time: a span from now, a time in Shanghai, or by the first finding's
-/// category and the area's class.
-pub fn due_ms(
+/// category and the area's class; the last is provisional if it depends on
+/// holidays that nobody has announced yet.
+pub fn due(
     device: &Device,
     text: Option<&str>,
     area: &str,
     findings: &[RecordId],
     now_ms: i64,
-) -> Result<i64, Sentence> {
+) -> Result<DueTime, Sentence> {
     if let Some(text) = text {
+        let said = |at_ms| DueTime {
+            at_ms,
+            provisional: false,
+        };
         return span_ms(text)
             .map(|span| now_ms.saturating_add(span))
             .or_else(|| local_ms(text))
+            .map(said)
             .ok_or_else(|| {
                 Sentence::new(
                     "bad_due",
@@ -262,17 +268,13 @@ pub fn due_ms(
         .and_then(|code| directory.communities.get(code))
         .map(|community| community.class);
     let limit = class.map_or(limit, |class| limit.for_class(class));
-    directory
-        .calendar
-        .due(now_ms, limit, &[])
-        .map(|due| due.at_ms)
-        .map_err(|error| {
-            Sentence::new(
-                "no_due",
-                "算不出期限,请用 --due 写明。",
-                format!("{error}; give one with --due"),
-            )
-        })
+    directory.calendar.due(now_ms, limit, &[]).map_err(|error| {
+        Sentence::new(
+            "no_due",
+            "算不出期限,请用 --due 写明。",
+            format!("{error}; give one with --due"),
+        )
+    })
 }
 
 fn span_ms(text: &str) -> Option<i64> {

@@ -24,6 +24,7 @@ impl Hand {
         let view = View {
             lang: self.lang,
             directory: &directory,
+            now_ms: self.reading_ms()?,
         };
         let store = self.device.store();
         let stage = list.stage.as_deref().map(|stage| stage.replace('-', "_"));
@@ -70,6 +71,7 @@ impl Hand {
         let view = View {
             lang: self.lang,
             directory: &directory,
+            now_ms: self.reading_ms()?,
         };
         let row = self.device.store().finding(record.record);
         let row = row.map_err(|error| Sentence::from(&error))?;
@@ -162,6 +164,7 @@ impl Hand {
         let view = View {
             lang: self.lang,
             directory: &directory,
+            now_ms: self.reading_ms()?,
         };
         let store = self.device.store();
         let mut text = String::new();
