@@ -140,7 +140,7 @@ impl Holidays {
         let mut reader = csv::ReaderBuilder::new()
             .trim(csv::Trim::All)
             .from_reader(table.as_bytes());
-        if reader.headers()? != &COLUMNS[..] {
+        if *reader.headers()? != COLUMNS[..] {
             return Err(BadHolidays::Columns);
         }
         let mut days: BTreeMap<NaiveDate, Day> = BTreeMap::new();
