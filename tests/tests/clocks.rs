@@ -13,3 +13,5 @@ mod holidays;
 mod mistakes;
 #[path = "clocks/oracle.rs"]
 mod oracle;
+#[path = "clocks/server.rs"]
+mod server;

@@ -350,7 +350,7 @@ impl Calendar {
 
     fn due_at(&self, start_min: i64, end_min: i64, unit: LimitUnit) -> DueTime {
         // The last minute that counts lies before the end.
-        let days = [date_of(start_min), date_of(end_min.max(start_min + 1) - 1)];
+        let days = [date_of(start_min), date_of(end_min - 1)];
         let is_known = |date: &Option<NaiveDate>| match (self.known, date) {
             (Some((first, last)), Some(date)) => (first..=last).contains(date),
             _ => false,
