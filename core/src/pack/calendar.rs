@@ -1,7 +1,7 @@
 //! Calendars in the JSON form of a directory: several editions side by side,
 //! one of them current, and the import that adds the next one.
 //!
-//! 1. [`editions`] reads `calendars` (every edition) and `calendar` (the name of
+//! 1. `editions` reads `calendars` (every edition) and `calendar` (the name of
 //!    the current one).
 //! 2. [`import`] reads a table of holidays and adds the edition that follows the
 //!    current one, which stays for the limits that run under it.
