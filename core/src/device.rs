@@ -656,14 +656,14 @@ impl Device {
     }
 
     /// The second half: what the reply means, saved in one transaction.
-    /// `sent_at` is the moment when the request left.
+    /// `arrived_at` is the moment when the reply arrived.
     ///
     /// # Errors
     /// See [`DeviceError`]; nothing changed, and everything stays queued.
     pub fn settle_sync(
         &mut self,
         outgoing: &Outgoing,
-        sent_at: Moment,
+        arrived_at: Moment,
         reply: &[u8],
     ) -> Result<SyncOutcome, DeviceError> {
         let reply = wire::from_bytes(reply)?;
@@ -671,8 +671,8 @@ impl Device {
         let contact = crate::domain::time::LastContact {
             position: settlement.cursor,
             server_ms: settlement.server_ms,
-            boot: sent_at.boot,
-            mono_ms: sent_at.mono_ms,
+            boot: arrived_at.boot,
+            mono_ms: arrived_at.mono_ms,
         };
         let directory = self.vet_directory(&mut settlement)?;
         let Applied {

@@ -4,10 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use chrono::NaiveDate;
 use serde::Deserialize;
 
-use crate::domain::calendar::{AreaClass, BadLimit, Calendar, Period};
+use crate::domain::calendar::{AreaClass, BadLimit};
 use crate::domain::codes::{CodePack, CodePackError};
 use crate::domain::directory::{
     Community, Directory, Grant, Grid, Organisation, Person, Policy, Post, Role,
@@ -15,6 +14,10 @@ use crate::domain::directory::{
 use crate::domain::ids::PersonId;
 use crate::domain::place::{BadBoundary, Boundary, GridMap};
 use crate::domain::time::TimePolicy;
+
+pub mod calendar;
+
+use calendar::{CalendarError, CalendarPack};
 
 /// The directory of 华山街道 to try things with: real communities and codes,
 /// invented grids and people.
@@ -32,6 +35,9 @@ pub enum PackError {
     /// The code pack does not read.
     #[error(transparent)]
     Codes(#[from] CodePackError),
+    /// The calendars do not read.
+    #[error("directory pack: {0}")]
+    Calendars(#[from] CalendarError),
     /// No such code pack.
     #[error("directory pack: unknown code pack `{0}`; known: cjt214-2007")]
     UnknownCodes(String),
@@ -72,7 +78,8 @@ struct DirectoryPack {
     version: u64,
     street: StreetPack,
     codes: String,
-    calendar: CalendarPack,
+    calendar: String,
+    calendars: Vec<CalendarPack>,
     policy: PolicyPack,
     communities: Vec<CommunityPack>,
     posts: Vec<PostPack>,
@@ -86,17 +93,6 @@ struct DirectoryPack {
 struct StreetPack {
     code: String,
     name: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CalendarPack {
-    version: String,
-    periods: Vec<(u32, u32)>,
-    weekdays: [bool; 7],
-    off: Vec<NaiveDate>,
-    worked: Vec<NaiveDate>,
-    horizon: Option<NaiveDate>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -226,6 +222,7 @@ pub fn directory(json: &[u8]) -> Result<Directory, PackError> {
             },
         );
     }
+    let (calendar, past_calendars) = calendar::editions(&pack.calendar, pack.calendars)?;
     let mut directory = Directory {
         version: pack.version,
         street: pack.street.code,
@@ -262,7 +259,8 @@ pub fn directory(json: &[u8]) -> Result<Directory, PackError> {
             })
             .collect(),
         codes: codes(&pack.codes)?,
-        calendar: calendar(pack.calendar),
+        calendar,
+        past_calendars,
         policy: policy(&pack.policy)?,
     };
     for person in pack.people {
@@ -305,22 +303,6 @@ fn class(community: &CommunityPack) -> Result<AreaClass, PackError> {
             word: word.to_owned(),
             known: "A, B, C",
         }),
-    }
-}
-
-fn calendar(pack: CalendarPack) -> Calendar {
-    let off = pack.off.into_iter().map(|date| (date, false));
-    let worked = pack.worked.into_iter().map(|date| (date, true));
-    Calendar {
-        version: pack.version,
-        periods: pack
-            .periods
-            .into_iter()
-            .map(|(from_min, to_min)| Period { from_min, to_min })
-            .collect(),
-        weekdays: pack.weekdays,
-        exceptions: off.chain(worked).collect(),
-        horizon: pack.horizon,
     }
 }
 

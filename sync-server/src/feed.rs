@@ -48,6 +48,19 @@ impl Engine {
         Ok(head(&self.db)?)
     }
 
+    /// A time at which a position was surely not published before: the receipt
+    /// of what stands there. `None` if nothing does.
+    pub(crate) fn published_at_ms(&self, position: u64) -> Result<Option<i64>, EngineError> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT envelope.received_at_ms FROM feed
+             JOIN envelope ON envelope.id = feed.envelope WHERE feed.position = ?1",
+        )?;
+        let received_at_ms = statement
+            .query_row([position.cast_signed()], |row| row.get(0))
+            .optional()?;
+        Ok(received_at_ms)
+    }
+
     /// Publishes an accepted envelope to the audience of its record, and the
     /// record's history to whoever has just become part of that audience.
     pub(crate) fn publish(

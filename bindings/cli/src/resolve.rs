@@ -4,7 +4,7 @@ use chrono::{FixedOffset, NaiveDateTime, TimeZone};
 
 use shaodao_core::device::{Device, RecordView};
 use shaodao_core::domain::action::{Facts, Party, RecordKind, Terms, Value, fact};
-use shaodao_core::domain::calendar::{Limit, LimitUnit};
+use shaodao_core::domain::calendar::{DueTime, Limit, LimitUnit};
 use shaodao_core::domain::directory::{Directory, Grant, Role};
 use shaodao_core::domain::ids::{PersonId, RecordId};
 use shaodao_core::domain::place::Position;
@@ -232,16 +232,21 @@ pub fn position(text: &str) -> Result<Position, Sentence> {
 
 /// A due time and the terms that it follows from: a span from now or a time in
 /// Shanghai has none, otherwise they follow from the first finding's category
-/// and the area's class.
+/// and the area's class; such a time is provisional if it depends on holidays
+/// that nobody has announced yet.
 pub fn due(
     device: &Device,
     text: Option<&str>,
     area: &str,
     findings: &[RecordId],
     now_ms: i64,
-) -> Result<(i64, Option<Terms>), Sentence> {
+) -> Result<(DueTime, Option<Terms>), Sentence> {
     if let Some(text) = text {
-        return Ok((date_ms(text, now_ms)?, None));
+        let said = DueTime {
+            at_ms: date_ms(text, now_ms)?,
+            provisional: false,
+        };
+        return Ok((said, None));
     }
     let directory = device.directory().map_err(|error| Sentence::from(&error))?;
     let by_category = || {
@@ -254,8 +259,8 @@ pub fn due(
         .and_then(|code| directory.communities.get(code))
         .map(|community| community.class);
     let limit = class.map_or(limit, |class| limit.for_class(class));
-    let (due_ms, terms) = by_limit(&directory, limit, now_ms)?;
-    Ok((due_ms, Some(terms)))
+    let (due, terms) = by_limit(&directory, limit, now_ms)?;
+    Ok((due, Some(terms)))
 }
 
 /// The due time of a limit under the calendar and the policy in force.
@@ -263,7 +268,7 @@ pub fn by_limit(
     directory: &Directory,
     limit: Limit,
     start_ms: i64,
-) -> Result<(i64, Terms), Sentence> {
+) -> Result<(DueTime, Terms), Sentence> {
     let due = directory.calendar.due(start_ms, limit, &[]);
     let due = due.map_err(|error| {
         Sentence::new(
@@ -275,10 +280,10 @@ pub fn by_limit(
     let terms = Terms {
         start_ms,
         limit,
-        calendar: directory.calendar.version.clone(),
+        calendar: directory.calendar.version().to_owned(),
         policy: directory.policy_edition(),
     };
-    Ok((due.at_ms, terms))
+    Ok((due, terms))
 }
 
 /// A date: a span from now, or a time in Shanghai.

@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use shaodao_core::device::RecordView;
 use shaodao_core::domain::action::{Body, Party, Value, word_zh};
-use shaodao_core::domain::calendar::local_text;
+use shaodao_core::domain::calendar::{Light, light, local_text};
 use shaodao_core::domain::directory::Directory;
 use shaodao_core::domain::finding::{FindingStage, FindingState};
 use shaodao_core::domain::history::Registers;
@@ -50,6 +50,8 @@ pub struct View<'a> {
     pub lang: Lang,
     /// Who is who.
     pub directory: &'a Directory,
+    /// The time to judge lights by, milliseconds.
+    pub now_ms: i64,
 }
 
 impl View<'_> {
@@ -119,8 +121,25 @@ impl View<'_> {
             self.whistle_stage(row.stage),
             row.title,
             self.directory.area_name(&row.area),
-            local_text(row.due_at_ms),
+            self.due(row.issued_at_ms, row.due_at_ms, row.stage),
         )
+    }
+
+    /// A due time with its light, if that is yellow or red.
+    fn due(&self, issued_at_ms: i64, due_at_ms: i64, stage: WhistleStage) -> String {
+        let time = local_text(due_at_ms);
+        match self.light(issued_at_ms, due_at_ms, stage) {
+            None | Some(Light::Green) => time,
+            Some(light) => format!("{time} ●{}", self.lang.pick(light.zh(), light.word())),
+        }
+    }
+
+    /// The light of a whistle that is under way, by the share of the time
+    /// between issue and due.
+    fn light(&self, issued_at_ms: i64, due_at_ms: i64, stage: WhistleStage) -> Option<Light> {
+        let used_ms = self.now_ms.saturating_sub(issued_at_ms);
+        let whole_ms = due_at_ms.saturating_sub(issued_at_ms);
+        light(used_ms, whole_ms, stage.is_over())
     }
 
     /// A finding's row for scripts.
@@ -153,6 +172,7 @@ impl View<'_> {
             "title": row.title,
             "issued_at_ms": row.issued_at_ms,
             "due_at_ms": row.due_at_ms,
+            "light": self.light(row.issued_at_ms, row.due_at_ms, row.stage).map(Light::word),
             "parent": row.parent.map(|parent| parent.to_string()),
         })
     }
@@ -226,7 +246,7 @@ impl View<'_> {
                 "  {area}: {} {}\n  {due}: {}\n",
                 self.directory.area_name(&order.area),
                 who.unwrap_or_default(),
-                local_text(order.due_ms),
+                self.due(whistle.issued_at_ms, order.due_ms, whistle.stage()),
             ));
             for finding in &order.findings {
                 let label = self.lang.pick("问题", "finding");

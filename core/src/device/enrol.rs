@@ -143,15 +143,15 @@ impl Device {
     }
 
     /// Takes the session: the phone becomes somebody's, or goes on being.
-    /// `server` is the address that answered, `sent_at` the moment when the
-    /// request left.
+    /// `server` is the address that answered, `arrived_at` the moment when the
+    /// answer came.
     ///
     /// # Errors
     /// Not the server that this phone knows; nothing changes.
     pub fn accept_enrolment(
         &mut self,
         server: &str,
-        sent_at: Moment,
+        arrived_at: Moment,
         reply: &EnrolReply,
     ) -> Result<(), DeviceError> {
         if let Some(owner) = &self.owner
@@ -165,7 +165,7 @@ impl Device {
         if bytes::<32>(&reply.server_key)? != vetted.server_key {
             return Err(DeviceError::WrongServer);
         }
-        let mono_ms = sent_at.mono_ms.cast_signed();
+        let mono_ms = arrived_at.mono_ms.cast_signed();
         let mut values: Vec<(&str, &dyn ToSql)> = vec![
             ("person", &reply.person),
             ("street", &reply.street),
@@ -192,7 +192,7 @@ impl Device {
                 ("epoch", &reply.epoch as &dyn ToSql),
                 ("contact_position", &0i64),
                 ("contact_server_ms", &reply.server_ms),
-                ("contact_boot", &sent_at.boot.0),
+                ("contact_boot", &arrived_at.boot.0),
                 ("contact_mono_ms", &mono_ms),
             ]);
         }

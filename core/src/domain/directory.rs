@@ -248,8 +248,10 @@ pub struct Directory {
     pub organisations: BTreeMap<String, Organisation>,
     /// Categories.
     pub codes: CodePack,
-    /// Working time.
+    /// Working time: the current edition.
     pub calendar: Calendar,
+    /// Other editions, which the limits that began under them keep.
+    pub past_calendars: Vec<Calendar>,
     /// What an operator may set.
     pub policy: Policy,
 }
@@ -260,14 +262,16 @@ impl Directory {
         self.people.get(id)
     }
 
-    /// A calendar by edition; `None` if it is not here.
-    pub fn calendar_of(&self, edition: &str) -> Option<&Calendar> {
-        Some(&self.calendar).filter(|calendar| calendar.version == edition)
-    }
-
     /// Names the policy in force.
     pub fn policy_edition(&self) -> String {
         self.version.to_string()
+    }
+
+    /// An edition of the calendar by its name, current or past.
+    pub fn calendar(&self, version: &str) -> Option<&Calendar> {
+        std::iter::once(&self.calendar)
+            .chain(&self.past_calendars)
+            .find(|calendar| calendar.version() == version)
     }
 
     /// The name to show for a person; the id if the directory has none.

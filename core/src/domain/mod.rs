@@ -1,8 +1,8 @@
 //! Pure rules. Nothing here reads a clock, a random source, a file, a socket or
 //! a database; everything is a function of its arguments.
 //!
-//! Read in this order: the words ([`ids`], [`time`], [`calendar`], [`place`],
-//! [`codes`]), who is who ([`directory`]), what can happen ([`order`], [`action`],
+//! Read in this order: the words ([`ids`], [`time`], [`limit`], [`calendar`],
+//! [`holidays`], [`place`], [`codes`]), who is who ([`directory`]), what can happen ([`order`], [`action`],
 //! [`reason`]), what it amounts to ([`history`], [`finding`], [`whistle`],
 //! [`record`]), who may do it ([`content`], [`rights`], [`available`]), who reads
 //! what is not for everybody ([`private`]), until when ([`deadline`]), who takes
@@ -13,7 +13,11 @@ pub mod ids;
 // Words first.
 pub mod time;
 // Then clocks and places.
+pub mod limit;
+//
 pub mod calendar;
+//
+pub mod holidays;
 // (The comments keep the reading order from being sorted.)
 pub mod place;
 //

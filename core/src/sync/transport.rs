@@ -147,13 +147,13 @@ impl Transport {
         let reply = self.post("/v1/session", None, ask).await?;
         let challenged: SessionReply = wire::from_bytes(&reply)?;
         let answer = wire::to_bytes(&device.session_request(&challenged.challenge)?);
-        let sent_at = now();
         let reply = self.post("/v1/session", None, answer).await?;
+        let arrived_at = now();
         let opened: SessionReply = wire::from_bytes(&reply)?;
         let session = opened
             .session
             .ok_or(wire::WireError::Malformed("no session".to_owned()))?;
-        Ok(device.accept_enrolment(&self.base, sent_at, &session)?)
+        Ok(device.accept_enrolment(&self.base, arrived_at, &session)?)
     }
 
     /// One exchange of `POST /v1/sync`, bytes for bytes.
@@ -179,7 +179,6 @@ impl Transport {
         let mut renewed = false;
         while report.requests < MAX_EXCHANGES {
             let outgoing = device.prepare_sync()?;
-            let sent_at = now();
             report.requests += 1;
             report.bytes_up += outgoing.body.len() as u64;
             let token = outgoing.token.clone();
@@ -191,8 +190,9 @@ impl Transport {
                 }
                 reply => reply?,
             };
+            let arrived_at = now();
             report.bytes_down += reply.len() as u64;
-            let outcome = device.settle_sync(&outgoing, sent_at, &reply)?;
+            let outcome = device.settle_sync(&outgoing, arrived_at, &reply)?;
             let more = outcome.more;
             report.outcome.add(outcome);
             progress(&report);

@@ -26,7 +26,7 @@ use shaodao_core::domain::directory::DeviceState;
 use shaodao_core::domain::ids::{DeviceId, EnvelopeHash, PersonId, RecordId};
 use shaodao_core::domain::reason::Reason;
 use shaodao_core::domain::record::capture;
-use shaodao_core::domain::time::{Anchor, Claim};
+use shaodao_core::domain::time::{Anchor, Claim, Published};
 use shaodao_core::envelope::{self, Chain, Envelope, Sealed};
 use shaodao_core::sync::settle::{Cited, effective_seen};
 use shaodao_core::sync::wire::{Judgement, Standing};
@@ -101,6 +101,7 @@ impl Engine {
             return Ok(stored.judgement);
         }
         let received_at_ms = self.clock.now_ms();
+        self.compare_anchor(sealed, received_at_ms)?;
         self.link(sealed)?;
         let judgement = self.judge_at(sealed, None, received_at_ms, Leniency::default())?;
         if judgement.standing.is_shared() || judgement.standing == Standing::Quarantined {
@@ -150,6 +151,25 @@ impl Engine {
         )?;
         db::set_meta(&self.db, "chain_newest", &sealed.hash.0)?;
         self.judge(&sealed)
+    }
+
+    /// Writes down an anchor that does not fit what this server published, for
+    /// a person to look at. The verdict does not depend on it: a server whose
+    /// clock was wrong, or that was restored, contradicts honest phones.
+    fn compare_anchor(&self, sealed: &Sealed, received_at_ms: i64) -> Result<(), EngineError> {
+        let Some(anchor) = sealed.envelope.claim.anchor else {
+            return Ok(());
+        };
+        let published = Published {
+            head: self.feed_head()?,
+            at_ms: self.published_at_ms(anchor.position)?,
+        };
+        if let Some(doubt) = anchor.doubt(&published, received_at_ms) {
+            let who = &sealed.envelope.action.person.0;
+            let about = sealed.hash.to_string();
+            db::audit(&self.db, received_at_ms, doubt.word(), who, &about)?;
+        }
+        Ok(())
     }
 
     /// Judges an envelope that is not stored yet, or (`stored`) one that has

@@ -25,6 +25,7 @@ impl Hand {
         let view = View {
             lang: self.lang,
             directory: &directory,
+            now_ms: self.reading_ms()?,
         };
         let now = self.clock.now();
         let stage = list.stage.as_deref().map(|stage| stage.replace('-', "_"));
@@ -73,6 +74,7 @@ impl Hand {
         let view = View {
             lang: self.lang,
             directory: &directory,
+            now_ms: self.reading_ms()?,
         };
         let row = self.device.store().finding(record.record);
         let row = row.map_err(|error| Sentence::from(&error))?;
@@ -181,6 +183,7 @@ impl Hand {
         let view = View {
             lang: self.lang,
             directory: &directory,
+            now_ms: self.reading_ms()?,
         };
         let store = self.device.store();
         let mut text = String::new();

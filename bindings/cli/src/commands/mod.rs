@@ -255,6 +255,7 @@ impl Hand {
             .unwrap_or_default()
     }
 
+    /// The best reading of the time that this phone has, milliseconds.
     fn reading_ms(&self) -> Result<i64, Sentence> {
         let contact = self.device.store().contact();
         let contact = contact.map_err(|error| Sentence::from(&error))?;

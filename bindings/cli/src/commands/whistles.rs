@@ -43,7 +43,7 @@ impl Hand {
             .collect::<Result<Vec<_>, _>>()?;
         let now_ms = self.reading_ms()?;
         let due = order.due.as_deref();
-        let (due_ms, terms) = resolve::due(&self.device, due, &area, &findings, now_ms)?;
+        let (due, terms) = resolve::due(&self.device, due, &area, &findings, now_ms)?;
         let text = |text: String| Value::Text(text);
         let mut facts: Facts = [(fact::TITLE.to_owned(), text(order.title))].into();
         if let Some(description) = order.description {
@@ -60,18 +60,26 @@ impl Hand {
             targets: self.targets(&order.targets)?,
             sign_by_ms: None,
             report_by_ms: None,
-            due_ms,
+            due_ms: due.at_ms,
             terms,
             parent: None,
         });
         let mut answer = self.act(Draft::new(RecordKind::Whistle, facts, body))?;
-        let due = local_text(due_ms);
+        let time = local_text(due.at_ms);
+        let (zh, en) = match due.provisional {
+            true => (
+                "(暂定,届时的节假日尚未公布)",
+                " (provisional: the holidays are not announced yet)",
+            ),
+            false => ("", ""),
+        };
         answer.text.push_str(
             &self
                 .lang
-                .pick(format!(" 限期 {due}。"), format!(" Due {due}.")),
+                .pick(format!(" 限期 {time}{zh}。"), format!(" Due {time}{en}.")),
         );
-        answer.json["due_at_ms"] = due_ms.into();
+        answer.json["due_at_ms"] = due.at_ms.into();
+        answer.json["provisional"] = due.provisional.into();
         Ok(answer)
     }
 
