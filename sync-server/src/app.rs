@@ -17,8 +17,10 @@ use crate::db::{self, DbError};
 use crate::engine::{Caller, DATABASE, Engine, EngineError, sha256};
 use crate::feed;
 use crate::ingest::{Checked, KnownDevice, check};
+use crate::limits::Limits;
 use crate::live::Live;
 use crate::metrics::Metrics;
+use crate::quota::{self, OverQuota};
 use crate::writer::{WriteFailed, Writer};
 
 /// A phone's digest is compared once in so long, milliseconds.
@@ -45,6 +47,18 @@ pub struct App {
     readers: Mutex<Vec<Connection>>,
     devices: RwLock<HashMap<DeviceId, KnownDevice>>,
     epoch: Vec<u8>,
+}
+
+/// A sync request that was not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncFailed {
+    /// Something could not be written or read.
+    #[error(transparent)]
+    Write(#[from] WriteFailed),
+    /// The day's limit of the device is reached, and nothing of what was pushed
+    /// fits.
+    #[error("the day's limit is reached")]
+    OverQuota(OverQuota),
 }
 
 impl App {
@@ -116,13 +130,14 @@ impl App {
     /// Answers a sync request: judges what was pushed, then pulls.
     ///
     /// # Errors
-    /// See [`WriteFailed`]; whatever was judged before stays judged, and the
+    /// See [`SyncFailed`]; whatever was judged before stays judged, and the
     /// phone will send everything again.
     pub async fn sync(
         self: &Arc<Self>,
         caller: Caller,
         request: SyncRequest,
-    ) -> Result<SyncReply, WriteFailed> {
+        limits: &Limits,
+    ) -> Result<SyncReply, SyncFailed> {
         let checked = self.check_all(&request).await?;
         let mut verdicts = Vec::new();
         let mut unreadable = Vec::new();
@@ -142,6 +157,20 @@ impl App {
                     index: u32::try_from(index).unwrap_or(u32::MAX),
                     reason: reason.code().to_owned(),
                 }),
+            }
+        }
+        if !authentic.is_empty() {
+            let (app, limits, device) = (self.clone(), limits.clone(), caller.device);
+            let fitted = blocking(move || {
+                app.read(|db| quota::fitting(db, &limits, device, now_ms, authentic))
+            });
+            let (fits, over) = fitted.await?;
+            match over {
+                Some(over) if fits.is_empty() && verdicts.is_empty() && unreadable.is_empty() => {
+                    return Err(SyncFailed::OverQuota(over));
+                }
+                // The rest gets no verdict: it stays in the phone's outbox.
+                _ => authentic = fits,
             }
         }
         while !authentic.is_empty() {

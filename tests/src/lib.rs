@@ -1,5 +1,6 @@
 //! The world that the stories run in ([`world`]), random histories ([`random`]),
-//! the programs as processes ([`process`]) and the day of the demo ([`day`]).
+//! the programs as processes ([`process`]), the day of the demo ([`day`]), and what
+//! means harm: every decoder for the fuzzer ([`decoders`]) and the bombs ([`bombs`]).
 
 pub mod world;
 //
@@ -8,3 +9,7 @@ pub mod random;
 pub mod process;
 //
 pub mod day;
+//
+pub mod decoders;
+//
+pub mod bombs;

@@ -6,10 +6,34 @@ use std::process::{Child, Command, Stdio};
 
 use crate::day::DayError;
 
+/// What a server process is started with, beside its defaults.
+#[derive(Debug, Clone, Default)]
+pub struct Setup {
+    /// Settings, by their names in the environment.
+    pub environment: Vec<(String, String)>,
+    /// File for what it says on standard error, instead of this process's own.
+    pub log: Option<PathBuf>,
+}
+
+impl Setup {
+    /// The defaults with one setting more.
+    pub fn with(mut self, name: &str, value: impl ToString) -> Self {
+        let setting = (name.to_owned(), value.to_string());
+        self.environment.push(setting);
+        self
+    }
+
+    fn speaks_tls(&self) -> bool {
+        let mut names = self.environment.iter().map(|(name, _)| name);
+        names.any(|name| name == "SHAODAO_TLS_CERTIFICATE")
+    }
+}
+
 /// A running server process; killed when dropped.
 pub struct ServerProcess {
     binary: PathBuf,
     data: PathBuf,
+    setup: Setup,
     listen: String,
     child: Child,
     client: reqwest::Client,
@@ -22,6 +46,14 @@ impl ServerProcess {
     /// # Errors
     /// The binary is not there, or does not say where it listens.
     pub fn start(folder: &Path, now_ms: i64) -> Result<Self, DayError> {
+        Self::start_with(folder, now_ms, Setup::default())
+    }
+
+    /// The same with settings of its own.
+    ///
+    /// # Errors
+    /// As [`ServerProcess::start`].
+    pub fn start_with(folder: &Path, now_ms: i64, setup: Setup) -> Result<Self, DayError> {
         // Another part of the process may have chosen a provider before.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
@@ -30,10 +62,11 @@ impl ServerProcess {
             .build()?;
         let binary = binary("shaodao-server")?;
         let data = folder.join("server");
-        let (child, listen) = spawn(&binary, &data, "127.0.0.1:0", now_ms)?;
+        let (child, listen) = spawn(&binary, &data, &setup, "127.0.0.1:0", now_ms)?;
         Ok(Self {
             binary,
             data,
+            setup,
             listen,
             child,
             client,
@@ -42,7 +75,38 @@ impl ServerProcess {
 
     /// Where it listens, as a phone names it.
     pub fn address(&self) -> String {
-        format!("http://{}", self.listen)
+        let scheme = if self.setup.speaks_tls() {
+            "https"
+        } else {
+            "http"
+        };
+        format!("{scheme}://{}", self.listen)
+    }
+
+    /// Where it listens: host and port.
+    pub fn listen(&self) -> &str {
+        &self.listen
+    }
+
+    /// Sends it a signal, by name, such as `HUP`.
+    ///
+    /// # Errors
+    /// The system does not.
+    pub fn signal(&self, name: &str) -> Result<(), DayError> {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status()?;
+        match sent.success() {
+            true => Ok(()),
+            false => Err(format!("kill -s {name}: {sent}").into()),
+        }
+    }
+
+    /// Waits until it has ended by itself; whether it said that all went well.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn wait(&mut self) -> Result<bool, DayError> {
+        Ok(self.child.wait()?.success())
     }
 
     /// Its database.
@@ -72,7 +136,7 @@ impl ServerProcess {
     pub fn kill_and_restart(&mut self, now_ms: i64) -> Result<(), DayError> {
         self.child.kill()?;
         self.child.wait()?;
-        let (child, listen) = spawn(&self.binary, &self.data, &self.listen, now_ms)?;
+        let (child, listen) = spawn(&self.binary, &self.data, &self.setup, &self.listen, now_ms)?;
         self.child = child;
         self.listen = listen;
         Ok(())
@@ -139,9 +203,14 @@ impl Drop for ServerProcess {
 fn spawn(
     binary: &Path,
     data: &Path,
+    setup: &Setup,
     listen: &str,
     now_ms: i64,
 ) -> Result<(Child, String), DayError> {
+    let log = match &setup.log {
+        Some(path) => Stdio::from(std::fs::File::create(path)?),
+        None => Stdio::inherit(),
+    };
     let mut child = Command::new(binary)
         .arg("--data")
         .arg(data)
@@ -153,7 +222,9 @@ fn spawn(
             &now_ms.to_string(),
         ])
         .env("SHAODAO_LOG_LEVEL", "warn")
+        .envs(setup.environment.iter().cloned())
         .stdout(Stdio::piped())
+        .stderr(log)
         .spawn()
         .map_err(|error| format!("{}: {error}", binary.display()))?;
     let stdout = child.stdout.take().ok_or("the server has no output")?;

@@ -2,26 +2,39 @@
 //! keys, compressed by zstd when that makes them smaller. Frozen by
 //! `tests/golden`; a field may be added, never renumbered.
 //!
-//! Every decoder here reads foreign bytes: it is bounded by [`MAX_BODY_BYTES`]
-//! before and [`MAX_PLAIN_BYTES`] after decompression, and a decoded list is
-//! never larger than the bytes that carried it.
+//! Every decoder here reads foreign bytes. What it takes is bounded before
+//! anything is believed: a compressed body is one zstd frame that says how large
+//! it unpacks, which may not exceed [`MAX_REQUEST_BYTES`] for a request,
+//! [`MAX_PLAIN_BYTES`] for a reply, and [`MAX_RATIO`] times its own size beyond
+//! that of a request; a list has at most [`MAX_LIST`] entries, whatever length
+//! it announces.
 
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
+use super::plan::PUSH_BUDGET_BYTES;
 use crate::domain::ids::EnvelopeHash;
 use crate::domain::reason::Reason;
 
-/// Largest body that is accepted, bytes as they travel.
+/// Largest body of a reply, bytes as they travel.
 pub const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
-/// Largest body after decompression, bytes.
+/// Largest body of a reply after decompression, bytes.
 pub const MAX_PLAIN_BYTES: usize = 16 * 1024 * 1024;
+/// Largest request, bytes, as it travels and after decompression.
+pub const MAX_REQUEST_BYTES: usize = 768 * 1024;
+/// No server may set its limit for requests below this, bytes: what an honest
+/// phone sends at most, and some room.
+pub const MIN_REQUEST_BYTES: usize = PUSH_BUDGET_BYTES + 64 * 1024;
+/// Largest enrolment request, bytes, as it travels and after decompression.
+pub const MAX_ENROL_BYTES: usize = 16 * 1024;
+/// Most entries of any list in a message.
+pub const MAX_LIST: usize = 4_096;
+/// How many times its size a reply may unpack to, beyond [`MAX_REQUEST_BYTES`].
+pub const MAX_RATIO: usize = 100;
 /// Bodies below this are not worth compressing, bytes.
 const WORTH_COMPRESSING: usize = 256;
 /// Fast level: the radio is slower than the processor, but not by much.
 const ZSTD_LEVEL: i32 = 3;
-/// The largest window that a frame may ask memory for: 2^24 bytes, 16 MiB.
-const MAX_WINDOW_LOG: u32 = 24;
 /// The first bytes of every zstd frame (RFC 8878, section 3.1.1).
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
@@ -45,7 +58,7 @@ pub struct SyncRequest {
     #[n(4)]
     pub directory: u64,
     /// Envelopes in causal order.
-    #[n(5)]
+    #[cbor(n(5), decode_with = "list")]
     pub push: Vec<ByteVec>,
     /// Most bytes of envelopes that it wants in the reply.
     #[n(6)]
@@ -71,10 +84,10 @@ pub struct SyncReply {
     pub server_ms: i64,
     /// One for each pushed envelope that could be read, and for earlier ones
     /// whose verdict has changed since.
-    #[n(2)]
+    #[cbor(n(2), decode_with = "list")]
     pub verdicts: Vec<Verdict>,
     /// Envelopes that the phone has not got, in feed order.
-    #[n(3)]
+    #[cbor(n(3), decode_with = "list")]
     pub items: Vec<Item>,
     /// The new cursor.
     #[n(4)]
@@ -90,14 +103,14 @@ pub struct SyncReply {
     #[n(7)]
     pub start_over: bool,
     /// Records that are no longer meant for this phone, 16 bytes each.
-    #[n(8)]
+    #[cbor(n(8), decode_with = "list")]
     pub drops: Vec<ByteVec>,
     /// Digest over the audience keys that this reply was made for.
     #[cbor(n(9), with = "minicbor::bytes")]
     pub audience: Vec<u8>,
     /// How many envelopes of the request were not envelopes at all, by their
     /// index in it, with the reason code.
-    #[n(10)]
+    #[cbor(n(10), decode_with = "list")]
     pub unreadable: Vec<Unreadable>,
 }
 
@@ -338,7 +351,10 @@ pub enum WireError {
     /// Larger than it may be.
     #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
-    /// Not zstd although it begins like it.
+    /// A list in it is longer than any honest one.
+    #[error("a list in the body has more than {MAX_LIST} entries")]
+    TooMany,
+    /// Not one zstd frame of known size although it begins like one.
     #[error("the body does not decompress")]
     Compression,
     /// Not the CBOR that belongs here.
@@ -359,7 +375,7 @@ pub fn to_bytes<T: Encode<()>>(message: &T) -> Vec<u8> {
     }
 }
 
-/// Reads a message.
+/// Reads a reply.
 ///
 /// # Errors
 /// See [`WireError`]; time and memory are bounded by the limits above.
@@ -370,31 +386,80 @@ where
     if body.len() > MAX_BODY_BYTES {
         return Err(WireError::TooLarge(MAX_BODY_BYTES));
     }
-    if body.starts_with(&ZSTD_MAGIC) {
-        let plain = unpack(body)?;
-        return decode(&plain);
-    }
-    decode(body)
+    let ratio = MAX_REQUEST_BYTES.max(body.len() * MAX_RATIO);
+    from_bytes_within(body, MAX_PLAIN_BYTES.min(ratio))
 }
 
-fn unpack(body: &[u8]) -> Result<Vec<u8>, WireError> {
-    use std::io::Read;
-    let limit = MAX_PLAIN_BYTES as u64 + 1;
-    let mut decoder =
-        zstd::stream::Decoder::with_buffer(body).map_err(|_| WireError::Compression)?;
-    decoder
-        .window_log_max(MAX_WINDOW_LOG)
-        .map_err(|_| WireError::Compression)?;
-    let mut plain = Vec::new();
-    // Read in pieces: what a frame's header announces is the sender's word.
-    decoder
-        .take(limit)
-        .read_to_end(&mut plain)
-        .map_err(|_| WireError::Compression)?;
-    match plain.len() as u64 == limit {
-        true => Err(WireError::TooLarge(MAX_PLAIN_BYTES)),
-        false => Ok(plain),
+/// Reads a message that has at most `limit` bytes, as it travels and unpacked.
+///
+/// # Errors
+/// See [`WireError`]; takes at most three times `limit` of memory.
+pub fn from_bytes_within<T>(body: &[u8], limit: usize) -> Result<T, WireError>
+where
+    T: for<'b> Decode<'b, ()>,
+{
+    if body.starts_with(&ZSTD_MAGIC) {
+        return decode(&unpack(body, limit)?);
     }
+    match body.len() <= limit {
+        true => decode(body),
+        false => Err(WireError::TooLarge(limit)),
+    }
+}
+
+/// Unpacks the one frame that a body is. Its size is known beforehand, so there
+/// is neither a window to pay for nor a buffer that grows.
+fn unpack(body: &[u8], limit: usize) -> Result<Vec<u8>, WireError> {
+    let announced = match zstd_safe::get_frame_content_size(body) {
+        Ok(Some(size)) => usize::try_from(size).unwrap_or(usize::MAX),
+        Ok(None) | Err(_) => return Err(WireError::Compression),
+    };
+    if announced > limit {
+        return Err(WireError::TooLarge(limit));
+    }
+    // Frames behind the first would not count towards what was announced.
+    if zstd_safe::find_frame_compressed_size(body) != Ok(body.len()) {
+        return Err(WireError::Compression);
+    }
+    match zstd::bulk::decompress(body, announced) {
+        Ok(plain) if plain.len() == announced => Ok(plain),
+        _ => Err(WireError::Compression),
+    }
+}
+
+/// A list that was too long.
+#[derive(Debug, thiserror::Error)]
+#[error("a list has more than {MAX_LIST} entries")]
+struct ListTooLong;
+
+/// Reads a list of at most [`MAX_LIST`] entries; a length that is announced
+/// reserves nothing.
+fn list<'b, C, T: Decode<'b, C>>(
+    decoder: &mut minicbor::Decoder<'b>,
+    context: &mut C,
+) -> Result<Vec<T>, minicbor::decode::Error> {
+    let announced = decoder.array()?;
+    if announced.is_some_and(|length| length > MAX_LIST as u64) {
+        return Err(minicbor::decode::Error::custom(ListTooLong));
+    }
+    let mut list = Vec::new();
+    loop {
+        let ended = match announced {
+            Some(length) => list.len() as u64 == length,
+            None => decoder.datatype()? == minicbor::data::Type::Break,
+        };
+        if ended {
+            break;
+        }
+        if list.len() == MAX_LIST {
+            return Err(minicbor::decode::Error::custom(ListTooLong));
+        }
+        list.push(decoder.decode_with(context)?);
+    }
+    if announced.is_none() {
+        decoder.skip()?;
+    }
+    Ok(list)
 }
 
 fn decode<T>(plain: &[u8]) -> Result<T, WireError>
@@ -402,9 +467,10 @@ where
     T: for<'b> Decode<'b, ()>,
 {
     let mut decoder = minicbor::Decoder::new(plain);
-    let message = decoder
-        .decode()
-        .map_err(|error| WireError::Malformed(error.to_string()))?;
+    let message = decoder.decode().map_err(|error| match error.is_custom() {
+        true => WireError::TooMany,
+        false => WireError::Malformed(error.to_string()),
+    })?;
     match decoder.position() == plain.len() {
         true => Ok(message),
         false => Err(WireError::Malformed("bytes after the end".to_owned())),
@@ -432,8 +498,29 @@ mod tests {
         let zeros = vec![0u8; 64 * 1024 * 1024];
         let bomb = zstd::bulk::compress(&zeros, 19).expect("compresses");
         assert!(bomb.len() < MAX_BODY_BYTES);
-        let refused = from_bytes::<SyncRequest>(&bomb);
-        assert_eq!(refused, Err(WireError::TooLarge(MAX_PLAIN_BYTES)));
+        let refused = from_bytes_within::<SyncRequest>(&bomb, MAX_REQUEST_BYTES);
+        assert_eq!(refused, Err(WireError::TooLarge(MAX_REQUEST_BYTES)));
+        let ratio = from_bytes::<SyncRequest>(&bomb);
+        assert!(matches!(ratio, Err(WireError::TooLarge(limit)) if limit < MAX_PLAIN_BYTES));
+    }
+
+    #[test]
+    fn a_list_ends_where_its_limit_is() {
+        for (count, wanted) in [(MAX_LIST, true), (MAX_LIST + 1, false)] {
+            let request = SyncRequest {
+                push: vec![Vec::new().into(); count],
+                ..SyncRequest::default()
+            };
+            let read = from_bytes::<SyncRequest>(&to_bytes(&request));
+            assert_eq!(read.is_ok(), wanted, "{count}");
+            // The same, without saying how many: an indefinite list in a map
+            // that holds nothing else.
+            let mut open_ended = vec![0xa1, 0x05, 0x9f];
+            open_ended.extend(vec![0x40; count]);
+            open_ended.push(0xff);
+            let read = from_bytes::<SyncRequest>(&open_ended);
+            assert_ne!(read == Err(WireError::TooMany), wanted, "{count}");
+        }
     }
 
     #[test]

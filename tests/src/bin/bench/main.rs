@@ -22,7 +22,7 @@ use shaodao_core::domain::ids::{BootId, RecordId};
 use shaodao_core::domain::time::Moment;
 use shaodao_core::store::read::FindingFilter;
 use shaodao_core::sync::transport::{SyncReport, Transport};
-use shaodao_tests::process::ServerProcess;
+use shaodao_tests::process::{ServerProcess, Setup};
 use shaodao_tests::world::MORNING_MS;
 
 mod plain;
@@ -542,7 +542,13 @@ impl Bench {
     fn server(&self, name: &str) -> Result<ServerProcess, AnyError> {
         let folder = self.data.join(name);
         std::fs::create_dir_all(&folder)?;
-        ServerProcess::start(&folder, MORNING_MS)
+        // A month's work of a phone happens on one day here.
+        let setup = Setup::default()
+            .with("SHAODAO_LIMITS_ACTIONS_PER_DAY", 1_000_000)
+            .with("SHAODAO_LIMITS_RECORDS_PER_DAY", 1_000_000)
+            .with("SHAODAO_LIMITS_DEVICE_BURST", 1_000_000)
+            .with("SHAODAO_LIMITS_ADDRESS_BURST", 1_000_000);
+        ServerProcess::start_with(&folder, MORNING_MS, setup)
     }
 
     fn folder(&self, scene: &str, person: &str) -> PathBuf {
