@@ -96,7 +96,7 @@ fn lengths() -> Vec<Bomb> {
     invalid.extend((MAX_REQUEST_BYTES as u32 - 7).to_be_bytes());
     invalid.resize(MAX_REQUEST_BYTES, 0xff);
     let mut twice = vec![0xbf];
-    for _ in 0..(MAX_REQUEST_BYTES / 3) {
+    for _ in 0..(MAX_REQUEST_BYTES / 3 - 1) {
         twice.extend([0x08, 0x41, 0x00]);
     }
     vec![
@@ -111,7 +111,7 @@ fn lengths() -> Vec<Bomb> {
         bomb("a text in 262,144 pieces", endless_text),
         bomb("bytes in 262,144 pieces", endless_bytes),
         bomb("0.75 MiB of invalid UTF-8", invalid),
-        bomb("one key 262,144 times", twice),
+        bomb("one key 262,143 times", twice),
     ]
 }
 
@@ -126,6 +126,10 @@ fn crowds() -> Vec<Bomb> {
     let mut open_ended = vec![0xa1, 0x05, 0x9f];
     open_ended.extend(vec![0x40; 700_000]);
     open_ended.push(0xff);
+    let nothings = SyncRequest {
+        push: vec![Vec::new().into(); wire::MAX_LIST],
+        ..SyncRequest::default()
+    };
     // A request that is whole but for its last byte: everything before it has
     // been copied when that is noticed.
     let request = SyncRequest {
@@ -138,7 +142,7 @@ fn crowds() -> Vec<Bomb> {
         bomb("700,000 empty envelopes", empty(700_000)),
         bomb("700,000 of them, packed", pack(&empty(700_000))),
         bomb("empty envelopes in an open list", open_ended),
-        bomb("4,096 empty envelopes", empty(wire::MAX_LIST)),
+        bomb("4,096 empty envelopes", wire::to_bytes(&nothings)),
         bomb("a byte too many at the very end", pack(&late)),
     ]
 }

@@ -1,6 +1,7 @@
 //! The world that the stories run in ([`world`]), random histories ([`random`]),
 //! the programs as processes ([`process`]), the day of the demo ([`day`]), and what
-//! means harm: every decoder for the fuzzer ([`decoders`]) and the bombs ([`bombs`]).
+//! means harm: every decoder for the fuzzer ([`decoders`]), bombs ([`bombs`]) and
+//! forged envelopes ([`mutants`]).
 
 pub mod world;
 //
@@ -13,3 +14,5 @@ pub mod day;
 pub mod decoders;
 //
 pub mod bombs;
+//
+pub mod mutants;

@@ -30,6 +30,8 @@ use crate::limits::Limits;
 
 mod serve;
 // In the order of the sentences above.
+mod linger;
+//
 mod places;
 //
 mod rates;

@@ -22,7 +22,7 @@ use axum::Router;
 use axum::body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -32,6 +32,7 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
+use super::linger::Lingering;
 use super::places::Places;
 use super::rates::Network;
 use crate::limits::Limits;
@@ -155,8 +156,16 @@ impl Door {
         request: Request<Incoming>,
         from: IpAddr,
     ) -> Result<Response<Body>, Infallible> {
-        let mut request = request.map(Body::new);
+        let (head, body) = request.into_parts();
+        let body = Lingering::new(body);
+        let mut request = Request::from_parts(head, Body::new(body.clone()));
         request.extensions_mut().insert(Peer(from));
-        self.router.clone().oneshot(request).await
+        let response = self.router.clone().oneshot(request).await?;
+        let status = response.status();
+        // Who was too slow would be too slow again.
+        if status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT {
+            body.throw_away().await;
+        }
+        Ok(response)
     }
 }
