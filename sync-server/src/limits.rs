@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use shaodao_core::sync::plan::MAX_PUSH;
-use shaodao_core::sync::wire::{MAX_LIST, MAX_REQUEST_BYTES, MIN_REQUEST_BYTES};
+use shaodao_core::sync::wire::{MAX_PUSHED, MAX_REQUEST_BYTES, MIN_REQUEST_BYTES};
 
 /// Limits of the server's edge. The defaults leave an honest phone a tenfold
 /// margin.
@@ -91,7 +91,7 @@ impl Limits {
                 "envelopes_per_request",
                 self.envelopes_per_request as u64,
                 MAX_PUSH as u64,
-                MAX_LIST as u64,
+                MAX_PUSHED as u64,
             ),
             ("header_timeout_s", self.header_timeout_s, 1, 300),
             ("body_timeout_s", self.body_timeout_s, 1, 600),

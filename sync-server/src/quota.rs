@@ -43,17 +43,25 @@ pub fn fitting(
     now_ms: i64,
     pushed: Vec<Sealed>,
 ) -> Result<(Vec<Sealed>, Option<OverQuota>), DbError> {
+    let own = pushed.iter().filter(|it| it.envelope.device == device);
+    let own = own.count() as u64;
+    let today = actions_today(db, device, now_ms)?;
+    // A record is begun by an action: far from both limits nothing more needs
+    // to be counted.
+    if today + own <= limits.actions_per_day.min(limits.records_per_day) {
+        return Ok((pushed, None));
+    }
     let count = pushed.len();
-    let mut room = None;
+    let begun = records_today(db, device, now_ms)?;
+    let mut room = Room {
+        actions: limits.actions_per_day.saturating_sub(today),
+        records: limits.records_per_day.saturating_sub(begun),
+    };
     let mut fits = Vec::with_capacity(count);
     for sealed in pushed {
         if sealed.envelope.device == device && !is_known(db, &sealed)? {
-            let left = match room {
-                Some(room) => room,
-                None => left(db, limits, device, now_ms)?,
-            };
-            match left.without(&sealed) {
-                Some(less) => room = Some(less),
+            match room.without(&sealed) {
+                Some(less) => room = less,
                 None => break,
             }
         }
@@ -86,25 +94,24 @@ fn is_known(db: &Connection, sealed: &Sealed) -> Result<bool, DbError> {
     Ok(statement.exists([sealed.hash.0])?)
 }
 
-fn left(db: &Connection, limits: &Limits, device: DeviceId, now_ms: i64) -> Result<Room, DbError> {
-    let mut statement = db.prepare_cached(
-        "SELECT COUNT(*), COALESCE(SUM(NOT EXISTS (
-                    SELECT 1 FROM envelope AS before
-                    WHERE before.record = envelope.record AND before.id < envelope.id)), 0)
-             FROM envelope WHERE device = ?1 AND received_at_ms >= ?2",
-    )?;
-    let today = next_day_ms(now_ms) - DAY_MS;
-    let (actions, records): (i64, i64) = statement.query_row(params![device.0, today], |row| {
-        Ok((row.get(0)?, row.get(1)?))
-    })?;
-    Ok(Room {
-        actions: limits
-            .actions_per_day
-            .saturating_sub(actions.unsigned_abs()),
-        records: limits
-            .records_per_day
-            .saturating_sub(records.unsigned_abs()),
-    })
+fn actions_today(db: &Connection, device: DeviceId, now_ms: i64) -> Result<u64, DbError> {
+    let sql = "SELECT COUNT(*) FROM envelope WHERE device = ?1 AND received_at_ms >= ?2";
+    count(db, sql, device, now_ms)
+}
+
+fn records_today(db: &Connection, device: DeviceId, now_ms: i64) -> Result<u64, DbError> {
+    let sql = "SELECT COUNT(*) FROM envelope WHERE device = ?1 AND received_at_ms >= ?2
+               AND NOT EXISTS (SELECT 1 FROM envelope AS before
+                   WHERE before.record = envelope.record AND before.id < envelope.id)";
+    count(db, sql, device, now_ms)
+}
+
+fn count(db: &Connection, sql: &str, device: DeviceId, now_ms: i64) -> Result<u64, DbError> {
+    let today_ms = next_day_ms(now_ms) - DAY_MS;
+    let count: i64 = db
+        .prepare_cached(sql)?
+        .query_row(params![device.0, today_ms], |row| row.get(0))?;
+    Ok(count.unsigned_abs())
 }
 
 fn next_day_ms(now_ms: i64) -> i64 {

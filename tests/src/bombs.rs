@@ -127,13 +127,13 @@ fn crowds() -> Vec<Bomb> {
     open_ended.extend(vec![0x40; 700_000]);
     open_ended.push(0xff);
     let nothings = SyncRequest {
-        push: vec![Vec::new().into(); wire::MAX_LIST],
+        push: vec![Vec::new().into(); wire::MAX_PUSHED],
         ..SyncRequest::default()
     };
     // A request that is whole but for its last byte: everything before it has
     // been copied when that is noticed.
     let request = SyncRequest {
-        push: vec![vec![0x55; 180].into(); wire::MAX_LIST],
+        push: vec![vec![0x55; 180].into(); wire::MAX_PUSHED],
         ..SyncRequest::default()
     };
     let mut late = minicbor::to_vec(&request).unwrap_or_default();

@@ -171,6 +171,33 @@ fn new_records_of_a_day_have_a_limit_of_their_own() {
 }
 
 #[test]
+fn the_terminal_says_why_it_waits_and_until_when() {
+    let folder = Folder::new("terminal-waits");
+    let setup = Setup::default().with("SHAODAO_LIMITS_ACTIONS_PER_DAY", 1);
+    let server = ServerProcess::start_with(&folder.0, MORNING_MS, setup).expect("a server");
+    let tickets = server.tickets(&[MEMBER.to_owned()], MORNING_MS);
+    let ticket = tickets.expect("a ticket").remove(0).1;
+    let phone = Terminal::new(&folder.0.join("terminal")).expect("the phone program");
+    let run = |args: &[&str]| phone.run(args).expect("done");
+    run(&["enrol", &server.address(), &ticket]);
+    for title in ["北门街燃气泄漏", "北门街电箱敞开"] {
+        run(&["report", title, "--category", "E0403", "--grid", GRID]);
+    }
+    let synced = run(&["sync"]);
+    assert_eq!(synced["accepted"], 1);
+    let status = run(&["status"]);
+    assert_eq!(status["outbox"], 1);
+    for put_off in [&synced["put_off"], &status["put_off"]] {
+        assert_eq!(put_off["code"], DAILY_LIMIT);
+        let zh = put_off["zh"].as_str().expect("a sentence");
+        assert!(
+            zh.contains("今天的上传已达上限") && zh.contains("以后再传"),
+            "{zh}"
+        );
+    }
+}
+
+#[test]
 fn who_asks_too_often_is_told_when_to_come_back_and_loses_nothing() {
     let folder = Folder::new("often");
     let setup = Setup::default()

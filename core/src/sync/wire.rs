@@ -6,8 +6,8 @@
 //! anything is believed: a compressed body is one zstd frame that says how large
 //! it unpacks, which may not exceed [`MAX_REQUEST_BYTES`] for a request,
 //! [`MAX_PLAIN_BYTES`] for a reply, and [`MAX_RATIO`] times its own size beyond
-//! that of a request; a list has at most [`MAX_LIST`] entries, whatever length
-//! it announces.
+//! that of a request; a list has at most [`MAX_PUSHED`] or [`MAX_LIST`] entries,
+//! whatever length it announces.
 
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
@@ -27,8 +27,11 @@ pub const MAX_REQUEST_BYTES: usize = 768 * 1024;
 pub const MIN_REQUEST_BYTES: usize = PUSH_BUDGET_BYTES + 64 * 1024;
 /// Largest enrolment request, bytes, as it travels and after decompression.
 pub const MAX_ENROL_BYTES: usize = 16 * 1024;
-/// Most entries of any list in a message.
-pub const MAX_LIST: usize = 4_096;
+/// Most envelopes in a request, whatever a server's own limit is.
+pub const MAX_PUSHED: usize = 4_096;
+/// Most entries of any list in a reply: more than the smallest envelopes that
+/// fit into one.
+pub const MAX_LIST: usize = 16_384;
 /// How many times its size a reply may unpack to, beyond [`MAX_REQUEST_BYTES`].
 pub const MAX_RATIO: usize = 100;
 /// Bodies below this are not worth compressing, bytes.
@@ -58,7 +61,7 @@ pub struct SyncRequest {
     #[n(4)]
     pub directory: u64,
     /// Envelopes in causal order.
-    #[cbor(n(5), decode_with = "list")]
+    #[cbor(n(5), decode_with = "pushed")]
     pub push: Vec<ByteVec>,
     /// Most bytes of envelopes that it wants in the reply.
     #[n(6)]
@@ -352,7 +355,7 @@ pub enum WireError {
     #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
     /// A list in it is longer than any honest one.
-    #[error("a list in the body has more than {MAX_LIST} entries")]
+    #[error("a list in the body is longer than any honest one")]
     TooMany,
     /// Not one zstd frame of known size although it begins like one.
     #[error("the body does not decompress")]
@@ -429,17 +432,31 @@ fn unpack(body: &[u8], limit: usize) -> Result<Vec<u8>, WireError> {
 
 /// A list that was too long.
 #[derive(Debug, thiserror::Error)]
-#[error("a list has more than {MAX_LIST} entries")]
+#[error("a list is too long")]
 struct ListTooLong;
 
-/// Reads a list of at most [`MAX_LIST`] entries; a length that is announced
-/// reserves nothing.
+fn pushed<'b, C>(
+    decoder: &mut minicbor::Decoder<'b>,
+    context: &mut C,
+) -> Result<Vec<ByteVec>, minicbor::decode::Error> {
+    list_of_at_most(MAX_PUSHED, decoder, context)
+}
+
 fn list<'b, C, T: Decode<'b, C>>(
     decoder: &mut minicbor::Decoder<'b>,
     context: &mut C,
 ) -> Result<Vec<T>, minicbor::decode::Error> {
+    list_of_at_most(MAX_LIST, decoder, context)
+}
+
+/// Reads a list; a length that is announced reserves nothing.
+fn list_of_at_most<'b, C, T: Decode<'b, C>>(
+    most: usize,
+    decoder: &mut minicbor::Decoder<'b>,
+    context: &mut C,
+) -> Result<Vec<T>, minicbor::decode::Error> {
     let announced = decoder.array()?;
-    if announced.is_some_and(|length| length > MAX_LIST as u64) {
+    if announced.is_some_and(|length| length > most as u64) {
         return Err(minicbor::decode::Error::custom(ListTooLong));
     }
     let mut list = Vec::new();
@@ -451,7 +468,7 @@ fn list<'b, C, T: Decode<'b, C>>(
         if ended {
             break;
         }
-        if list.len() == MAX_LIST {
+        if list.len() == most {
             return Err(minicbor::decode::Error::custom(ListTooLong));
         }
         list.push(decoder.decode_with(context)?);
@@ -506,7 +523,7 @@ mod tests {
 
     #[test]
     fn a_list_ends_where_its_limit_is() {
-        for (count, wanted) in [(MAX_LIST, true), (MAX_LIST + 1, false)] {
+        for (count, wanted) in [(MAX_PUSHED, true), (MAX_PUSHED + 1, false)] {
             let request = SyncRequest {
                 push: vec![Vec::new().into(); count],
                 ..SyncRequest::default()

@@ -9,7 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use shaodao_core::sync::put_off::DAILY_LIMIT;
-use shaodao_core::sync::wire::{MAX_LIST, WireError};
+use shaodao_core::sync::wire::{MAX_PUSHED, WireError};
 
 use crate::app::SyncFailed;
 use crate::db::DbError;
@@ -212,7 +212,7 @@ impl From<WireError> for ApiError {
                 format!("请求解压后超过{limit}字节,没有处理。"),
                 format!("The body unpacks to more than {limit} bytes; nothing was processed."),
             ),
-            WireError::TooMany => Self::too_many_envelopes(MAX_LIST),
+            WireError::TooMany => Self::too_many_envelopes(MAX_PUSHED),
             WireError::Compression => Self::new(
                 StatusCode::BAD_REQUEST,
                 "bad_compression",

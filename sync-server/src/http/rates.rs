@@ -109,7 +109,8 @@ impl<K: Hash + Eq + Clone, C: Clock + Clone> Buckets<K, C> {
 
     fn take(&self, key: K, weight: u32) -> Result<(), TooOften> {
         let weight = NonZeroU32::new(weight).unwrap_or(NonZeroU32::MIN);
-        let sweep = self.taken.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == 0;
+        let nth = self.taken.fetch_add(1, Ordering::Relaxed);
+        let sweep = nth.is_multiple_of(SWEEP_EVERY);
         if sweep && self.each.len() >= MOST_BUCKETS {
             self.each.retain_recent();
         }
