@@ -13,6 +13,7 @@
 //! a server that has no room asks to come back later ([`put_off`]);
 //! (4) a reply that is not one changes nothing.
 
+mod shape;
 pub mod wire;
 // In the order of the sentences above.
 pub mod plan;

@@ -6,13 +6,14 @@
 //! anything is believed: a compressed body is one zstd frame that says how large
 //! it unpacks, which may not exceed [`MAX_REQUEST_BYTES`] for a request,
 //! [`MAX_PLAIN_BYTES`] for a reply, and [`MAX_RATIO`] times its own size beyond
-//! that of a request; a list has at most [`MAX_PUSHED`] or [`MAX_LIST`] entries,
-//! whatever length it announces.
+//! that of a request; and its shape is looked at before it is decoded: lists
+//! have at most [`MAX_PUSHED`] or [`MAX_LIST`] entries, whatever they announce.
 
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
 use super::plan::PUSH_BUDGET_BYTES;
+use super::shape;
 use crate::domain::ids::EnvelopeHash;
 use crate::domain::reason::Reason;
 
@@ -31,9 +32,12 @@ pub const MAX_ENROL_BYTES: usize = 16 * 1024;
 pub const MAX_PUSHED: usize = 4_096;
 /// Most entries of any list in a reply: more than the smallest envelopes that
 /// fit into one.
-pub const MAX_LIST: usize = 16_384;
+pub const MAX_LIST: usize = 65_536;
 /// How many times its size a reply may unpack to, beyond [`MAX_REQUEST_BYTES`].
 pub const MAX_RATIO: usize = 100;
+/// A message as large as its limit may have an item of CBOR for each so many
+/// bytes of it; honest ones need five or more.
+const BYTES_AN_ITEM: usize = 4;
 /// Bodies below this are not worth compressing, bytes.
 const WORTH_COMPRESSING: usize = 256;
 /// Fast level: the radio is slower than the processor, but not by much.
@@ -61,7 +65,7 @@ pub struct SyncRequest {
     #[n(4)]
     pub directory: u64,
     /// Envelopes in causal order.
-    #[cbor(n(5), decode_with = "pushed")]
+    #[n(5)]
     pub push: Vec<ByteVec>,
     /// Most bytes of envelopes that it wants in the reply.
     #[n(6)]
@@ -87,10 +91,10 @@ pub struct SyncReply {
     pub server_ms: i64,
     /// One for each pushed envelope that could be read, and for earlier ones
     /// whose verdict has changed since.
-    #[cbor(n(2), decode_with = "list")]
+    #[n(2)]
     pub verdicts: Vec<Verdict>,
     /// Envelopes that the phone has not got, in feed order.
-    #[cbor(n(3), decode_with = "list")]
+    #[n(3)]
     pub items: Vec<Item>,
     /// The new cursor.
     #[n(4)]
@@ -106,14 +110,14 @@ pub struct SyncReply {
     #[n(7)]
     pub start_over: bool,
     /// Records that are no longer meant for this phone, 16 bytes each.
-    #[cbor(n(8), decode_with = "list")]
+    #[n(8)]
     pub drops: Vec<ByteVec>,
     /// Digest over the audience keys that this reply was made for.
     #[cbor(n(9), with = "minicbor::bytes")]
     pub audience: Vec<u8>,
     /// How many envelopes of the request were not envelopes at all, by their
     /// index in it, with the reason code.
-    #[cbor(n(10), decode_with = "list")]
+    #[n(10)]
     pub unreadable: Vec<Unreadable>,
 }
 
@@ -390,10 +394,10 @@ where
         return Err(WireError::TooLarge(MAX_BODY_BYTES));
     }
     let ratio = MAX_REQUEST_BYTES.max(body.len() * MAX_RATIO);
-    from_bytes_within(body, MAX_PLAIN_BYTES.min(ratio))
+    read(body, MAX_PLAIN_BYTES.min(ratio), MAX_LIST)
 }
 
-/// Reads a message that has at most `limit` bytes, as it travels and unpacked.
+/// Reads a request that has at most `limit` bytes, as it travels and unpacked.
 ///
 /// # Errors
 /// See [`WireError`]; takes at most three times `limit` of memory.
@@ -401,11 +405,18 @@ pub fn from_bytes_within<T>(body: &[u8], limit: usize) -> Result<T, WireError>
 where
     T: for<'b> Decode<'b, ()>,
 {
+    read(body, limit, MAX_PUSHED)
+}
+
+fn read<T>(body: &[u8], limit: usize, most_entries: usize) -> Result<T, WireError>
+where
+    T: for<'b> Decode<'b, ()>,
+{
     if body.starts_with(&ZSTD_MAGIC) {
-        return decode(&unpack(body, limit)?);
+        return decode(&unpack(body, limit)?, limit, most_entries);
     }
     match body.len() <= limit {
-        true => decode(body),
+        true => decode(body, limit, most_entries),
         false => Err(WireError::TooLarge(limit)),
     }
 }
@@ -430,68 +441,12 @@ fn unpack(body: &[u8], limit: usize) -> Result<Vec<u8>, WireError> {
     }
 }
 
-/// A list that was too long.
-#[derive(Debug, thiserror::Error)]
-#[error("a list is too long")]
-struct ListTooLong;
-
-fn pushed<'b, C>(
-    decoder: &mut minicbor::Decoder<'b>,
-    context: &mut C,
-) -> Result<Vec<ByteVec>, minicbor::decode::Error> {
-    list_of_at_most(MAX_PUSHED, decoder, context)
-}
-
-fn list<'b, C, T: Decode<'b, C>>(
-    decoder: &mut minicbor::Decoder<'b>,
-    context: &mut C,
-) -> Result<Vec<T>, minicbor::decode::Error> {
-    list_of_at_most(MAX_LIST, decoder, context)
-}
-
-/// Reads a list; a length that is announced reserves nothing.
-fn list_of_at_most<'b, C, T: Decode<'b, C>>(
-    most: usize,
-    decoder: &mut minicbor::Decoder<'b>,
-    context: &mut C,
-) -> Result<Vec<T>, minicbor::decode::Error> {
-    let announced = decoder.array()?;
-    if announced.is_some_and(|length| length > most as u64) {
-        return Err(minicbor::decode::Error::custom(ListTooLong));
-    }
-    let mut list = Vec::new();
-    loop {
-        let ended = match announced {
-            Some(length) => list.len() as u64 == length,
-            None => decoder.datatype()? == minicbor::data::Type::Break,
-        };
-        if ended {
-            break;
-        }
-        if list.len() == most {
-            return Err(minicbor::decode::Error::custom(ListTooLong));
-        }
-        list.push(decoder.decode_with(context)?);
-    }
-    if announced.is_none() {
-        decoder.skip()?;
-    }
-    Ok(list)
-}
-
-fn decode<T>(plain: &[u8]) -> Result<T, WireError>
+fn decode<T>(plain: &[u8], limit: usize, most_entries: usize) -> Result<T, WireError>
 where
     T: for<'b> Decode<'b, ()>,
 {
-    let mut decoder = minicbor::Decoder::new(plain);
-    let message = decoder.decode().map_err(|error| match error.is_custom() {
-        true => WireError::TooMany,
-        false => WireError::Malformed(error.to_string()),
-    })?;
-    match decoder.position() == plain.len() {
-        true => Ok(message),
-        false => Err(WireError::Malformed("bytes after the end".to_owned())),
-    }
+    shape::check(plain, limit / BYTES_AN_ITEM, most_entries)?;
+    minicbor::decode(plain).map_err(|error| WireError::Malformed(error.to_string()))
 }
 
 #[cfg(test)]
@@ -528,15 +483,9 @@ mod tests {
                 push: vec![Vec::new().into(); count],
                 ..SyncRequest::default()
             };
-            let read = from_bytes::<SyncRequest>(&to_bytes(&request));
+            let bytes = to_bytes(&request);
+            let read = from_bytes_within::<SyncRequest>(&bytes, MAX_REQUEST_BYTES);
             assert_eq!(read.is_ok(), wanted, "{count}");
-            // The same, without saying how many: an indefinite list in a map
-            // that holds nothing else.
-            let mut open_ended = vec![0xa1, 0x05, 0x9f];
-            open_ended.extend(vec![0x40; count]);
-            open_ended.push(0xff);
-            let read = from_bytes::<SyncRequest>(&open_ended);
-            assert_ne!(read == Err(WireError::TooMany), wanted, "{count}");
         }
     }
 
