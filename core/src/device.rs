@@ -46,6 +46,7 @@ use crate::store::{Store, StoreError};
 use crate::sync::edition::BadEdition;
 use crate::sync::enrol::BadTicket;
 use crate::sync::plan::{PUSH_BUDGET_BYTES, PUSH_PRIVATE, plan};
+use crate::sync::put_off::PutOff;
 use crate::sync::settle::{SettleError, Settlement, settle};
 use crate::sync::wire::{self, Judgement, Standing, WireError};
 
@@ -640,9 +641,24 @@ impl Device {
     /// # Errors
     /// See [`DeviceError`].
     pub fn prepare_sync(&self) -> Result<Outgoing, DeviceError> {
+        self.prepare(PUSH_BUDGET_BYTES)
+    }
+
+    /// The first half of an exchange that sends nothing and only fetches.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub fn prepare_pull(&self) -> Result<Outgoing, DeviceError> {
+        self.prepare(0)
+    }
+
+    fn prepare(&self, push_bytes: usize) -> Result<Outgoing, DeviceError> {
         let token: String = self.store.meta("token")?.ok_or(DeviceError::NotEnrolled)?;
         let progress = self.store.progress()?;
-        let outbox = self.store.outbox(PUSH_BUDGET_BYTES)?;
+        let outbox = match push_bytes {
+            0 => Vec::new(),
+            bytes => self.store.outbox(bytes)?,
+        };
         let (hashes, envelopes): (Vec<_>, Vec<_>) = outbox.into_iter().unzip();
         let private = self.store.unsent_private(PUSH_PRIVATE)?;
         let request = plan(&progress, &envelopes, private, &self.app);
@@ -653,6 +669,37 @@ impl Device {
             sent,
             epoch: progress.epoch,
         })
+    }
+
+    /// What the server asked this phone to wait for, while that holds.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub fn put_off(&self, now: Moment) -> Result<Option<PutOff>, DeviceError> {
+        let text = |name: &str| self.store.meta::<String>(name);
+        let Some(until_ms) = self.store.meta("put_off_until_ms")? else {
+            return Ok(None);
+        };
+        let put_off = PutOff {
+            until_ms,
+            code: text("put_off_code")?.unwrap_or_default(),
+            zh: text("put_off_zh")?.unwrap_or_default(),
+            en: text("put_off_en")?.unwrap_or_default(),
+        };
+        Ok(put_off.holds(now.wall_ms).then_some(put_off))
+    }
+
+    /// Remembers, also over a restart, that the server asked to wait.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub fn remember_put_off(&mut self, put_off: &PutOff) -> Result<(), DeviceError> {
+        Ok(self.store.set_meta(&[
+            ("put_off_until_ms", &put_off.until_ms),
+            ("put_off_code", &put_off.code),
+            ("put_off_zh", &put_off.zh),
+            ("put_off_en", &put_off.en),
+        ])?)
     }
 
     /// The second half: what the reply means, saved in one transaction.

@@ -4,12 +4,14 @@
 
 use crate::device::DeviceError;
 use crate::domain::action::word_zh;
+use crate::domain::calendar::local_text;
 use crate::domain::finding::FindingStage;
 use crate::domain::lease::Blind;
 use crate::domain::reason::Reason;
 use crate::domain::record::Refused;
 use crate::domain::whistle::WhistleStage;
 use crate::store::StoreError;
+use crate::sync::put_off::PutOff;
 use crate::sync::transport::TransportError;
 use crate::sync::wire::Standing;
 
@@ -216,6 +218,17 @@ impl From<&DeviceError> for Sentence {
     }
 }
 
+impl From<&PutOff> for Sentence {
+    fn from(put_off: &PutOff) -> Self {
+        let again = local_text(put_off.until_ms);
+        Self::new(
+            &put_off.code,
+            format!("{}{again}以后再传。", put_off.zh),
+            format!("{} Not before {again}.", put_off.en),
+        )
+    }
+}
+
 impl From<&TransportError> for Sentence {
     fn from(error: &TransportError) -> Self {
         match error {
@@ -229,6 +242,13 @@ impl From<&TransportError> for Sentence {
                 ),
             ),
             TransportError::Refused { code, zh, en, .. } => Self::new(code, zh, en),
+            TransportError::ComeBack(put_off) => put_off.into(),
+            TransportError::WrongPin => Self::new(
+                "wrong_pin",
+                "对方不是登记时的那台服务器,什么都没有发给它,待上传的都还在;请联系管理员。",
+                "This is not the server that the phone was enrolled at; nothing was said to it, \
+                 everything stays queued. Ask the administrator.",
+            ),
             TransportError::Address(address) => Self::new(
                 "address",
                 format!("不是服务器地址:{address};应为 http://主机:端口 或 https://主机"),

@@ -24,9 +24,11 @@ use crate::engine::{Caller, DATABASE, Engine, EngineError, sha256};
 use crate::feed;
 use crate::ingest::{Checked, KnownDevice, check};
 use crate::keys;
+use crate::limits::Limits;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::private;
+use crate::quota::{self, OverQuota};
 use crate::session::{self, Challenges};
 use crate::writer::{WriteFailed, Writer};
 
@@ -70,6 +72,18 @@ struct Answering {
     directory: Arc<Directory>,
     keys: Vec<String>,
     audience: [u8; 32],
+}
+
+/// A sync request that was not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncFailed {
+    /// Something could not be written or read.
+    #[error(transparent)]
+    Write(#[from] WriteFailed),
+    /// The day's limit of the device is reached, and nothing of what was pushed
+    /// fits.
+    #[error("the day's limit is reached")]
+    OverQuota(OverQuota),
 }
 
 impl App {
@@ -216,14 +230,15 @@ impl App {
     /// Answers a sync request: judges what was pushed, then pulls.
     ///
     /// # Errors
-    /// See [`WriteFailed`]; whatever was judged before stays judged, and the
+    /// See [`SyncFailed`]; whatever was judged before stays judged, and the
     /// phone will send everything again.
     pub async fn sync(
         self: &Arc<Self>,
         caller: Caller,
         request: SyncRequest,
-    ) -> Result<SyncReply, WriteFailed> {
-        let directory = self.directory()?;
+        limits: &Limits,
+    ) -> Result<SyncReply, SyncFailed> {
+        let directory = self.directory().map_err(WriteFailed::Engine)?;
         let checked = self.check_all(&request, &directory.street).await?;
         let mut verdicts = Vec::new();
         let mut unreadable = Vec::new();
@@ -244,6 +259,20 @@ impl App {
                     index: u32::try_from(index).unwrap_or(u32::MAX),
                     reason: reason.code().to_owned(),
                 }),
+            }
+        }
+        if !authentic.is_empty() {
+            let (app, limits, device) = (self.clone(), limits.clone(), caller.device);
+            let fitted = blocking(move || {
+                app.read(|db| quota::fitting(db, &limits, device, now_ms, authentic))
+            });
+            let (fits, over) = fitted.await?;
+            match over {
+                Some(over) if fits.is_empty() && verdicts.is_empty() && unreadable.is_empty() => {
+                    return Err(SyncFailed::OverQuota(over));
+                }
+                // The rest gets no verdict: it stays in the phone's outbox.
+                _ => authentic = fits,
             }
         }
         while !authentic.is_empty() {

@@ -1,7 +1,8 @@
 //! The sync server: merges what phones did offline, judges rights, and
 //! escalates what nobody answers.
 //!
-//! 1. [`http`] takes a request apart, nothing more.
+//! 1. [`http`] takes a request apart, nothing more; [`limits`] says how large
+//!    and how often, [`tls`] that nobody reads along.
 //! 2. [`ingest`] gives every envelope its verdict and writes it with the same
 //!    function as the phone.
 //! 3. [`projection`] keeps the rows, [`feed`] says who gets it; [`private`] does so for
@@ -18,6 +19,7 @@
 //! handlers share.
 
 pub mod config;
+pub mod limits;
 // The order of the sentences above.
 pub mod clock;
 //
@@ -26,6 +28,10 @@ pub mod db;
 pub mod app;
 //
 pub mod http;
+//
+pub mod tls;
+//
+pub mod quota;
 //
 pub mod ingest;
 //

@@ -17,7 +17,8 @@ use shaodao_server::app::App;
 use shaodao_server::clock::Clock;
 use shaodao_server::config::{self, Config, Flags, LogFormat};
 use shaodao_server::engine::Engine;
-use shaodao_server::http::router;
+use shaodao_server::http;
+use shaodao_server::tls::Tls;
 
 /// The sync server of Shaodao (哨到): merges, judges, escalates.
 #[derive(Debug, Parser)]
@@ -36,6 +37,7 @@ struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve phones.
+    #[command(after_help = config::help())]
     Serve {
         /// Address to listen on [default: 127.0.0.1:8470].
         #[arg(long)]
@@ -46,6 +48,15 @@ enum Command {
         /// How the log looks.
         #[arg(long, value_enum)]
         log_format: Option<Format>,
+        /// Certificate chain (PEM); with --tls-key the server speaks TLS.
+        #[arg(long)]
+        tls_certificate: Option<PathBuf>,
+        /// Private key of the certificate (PEM).
+        #[arg(long)]
+        tls_key: Option<PathBuf>,
+        /// Listen without TLS although others can reach the address.
+        #[arg(long)]
+        allow_plain_http: bool,
         /// Rehearse: time begins here (Unix milliseconds) and moves only when
         /// `POST /rehearsal/clock` says so. Loopback addresses only.
         #[arg(long)]
@@ -83,9 +94,15 @@ fn run(args: Args) -> Result<(), AnyError> {
             listen,
             directory,
             log_format,
+            tls_certificate,
+            tls_key,
+            allow_plain_http,
             rehearsal_ms,
         } => {
             flags.listen = listen;
+            flags.tls_certificate = tls_certificate;
+            flags.tls_key = tls_key;
+            flags.allow_plain_http = allow_plain_http.then_some(true);
             flags.directory = directory;
             flags.log_format = log_format.map(|format| match format {
                 Format::Text => LogFormat::Text,
@@ -110,6 +127,12 @@ async fn serve(config: Config, rehearsal_ms: Option<i64>) -> Result<(), AnyError
     if rehearsal_ms.is_some() && !config.listen.ip().is_loopback() {
         return Err("a rehearsal listens on a loopback address only".into());
     }
+    config.check_privacy()?;
+    let tls = match (&config.tls_certificate, &config.tls_key) {
+        (Some(certificate), Some(key)) => Some(Tls::open(certificate, key)?),
+        _ => None,
+    };
+    let acceptor = tls.as_ref().map(Tls::acceptor).transpose()?;
     let clock = rehearsal_ms.map_or(Clock::System, Clock::rehearsal);
     let directory = directory_json(&config)?;
     std::fs::create_dir_all(&config.data)
@@ -128,21 +151,53 @@ async fn serve(config: Config, rehearsal_ms: Option<i64>) -> Result<(), AnyError
         listen = %listener.local_addr()?,
         data = %config.data.display(),
         street = %app.directory()?.street_name,
+        tls = tls.is_some(),
         "serving"
     );
+    if tls.is_none() && !config.listen.ip().is_loopback() {
+        tracing::warn!("without TLS others can read along; something in front must speak it");
+    }
+    if let Some(tls) = tls {
+        tracing::info!(pin = %tls.pin()?, "the certificate's pin");
+        tokio::spawn(watch_certificate(tls));
+    }
     // Somebody who starts the server from a program reads the port here.
     println!("listening on {}", listener.local_addr()?);
     if let Clock::System = clock {
         tokio::spawn(watch_deadlines(app.clone(), config.escalation_poll_s));
     }
-    axum::serve(listener, router(app))
-        .with_graceful_shutdown(stop_signal())
-        .await?;
+    let router = http::limited_router(app.clone(), config.limits.clone());
+    http::serve(listener, acceptor, router, &config.limits, async {
+        stop_signal().await;
+        app.live.stop();
+    })
+    .await;
     // With the last handler gone the writer finishes what it has and ends; a
     // deadline watcher may still hold it, and the process ends all the same.
     tracing::info!("stopped");
     drop(writer);
     Ok(())
+}
+
+/// Reads the certificate again whenever the process gets SIGHUP.
+async fn watch_certificate(tls: Arc<Tls>) {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+            return;
+        };
+        while hangup.recv().await.is_some() {
+            match tls.reload() {
+                Ok(()) => tracing::info!("the certificate was read again"),
+                Err(error) => {
+                    tracing::error!(%error, "the certificate was not read again, the old one stays");
+                }
+            }
+        }
+    }
+    #[cfg(not(unix))]
+    drop(tls);
 }
 
 /// Fires what is due, again and again.

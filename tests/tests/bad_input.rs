@@ -136,7 +136,7 @@ fn a_bad_body_is_refused_by_status_code_and_sentence() {
     let token = Some(scene.token.as_str());
     let request = wire::to_bytes(&SyncRequest::default());
     let bomb = zstd::bulk::compress(&vec![0; 512 << 20], 19).expect("compresses");
-    let small = zstd::bulk::compress(&vec![0; 1 << 20], 3).expect("compresses");
+    let small = zstd::bulk::compress(&vec![0; 1 << 19], 3).expect("compresses");
     let mut wide = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xf8]; // a window of 2^41 bytes
     wide.extend([0; 40]);
     let before = scene.server.resident_bytes().expect("memory");

@@ -23,6 +23,7 @@ use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 
+use super::pin::Pin;
 use crate::domain::ids::DeviceId;
 
 /// A ticket is worth something for so long, milliseconds; so is an enrolment
@@ -116,8 +117,19 @@ pub struct Invitation {
     pub ticket: Ticket,
     /// Fingerprint of the server's key.
     pub fingerprint: Fingerprint,
-    /// SHA-256 of the certificate, where the server has one of its own making.
+    /// Pin of the certificate ([`super::pin::Pin`]), where the server has one of
+    /// its own making.
     pub pin: Option<[u8; 32]>,
+}
+
+impl Invitation {
+    /// The address as a phone keeps it, pin included.
+    pub fn address(&self) -> String {
+        match self.pin {
+            Some(pin) => format!("{}#pin={}", self.server, Pin(pin)),
+            None => self.server.clone(),
+        }
+    }
 }
 
 const SCHEME: &str = "shaodao://enrol?";

@@ -5,7 +5,9 @@ use crate::domain::ids::EnvelopeHash;
 use super::wire::{PrivateItem, SyncRequest};
 
 /// Most bytes of envelopes in one request.
-pub const PUSH_BUDGET_BYTES: usize = 1024 * 1024;
+pub const PUSH_BUDGET_BYTES: usize = 512 * 1024;
+/// Most envelopes in one request.
+pub const MAX_PUSH: usize = 1_000;
 /// Most bytes of envelopes wanted in one reply.
 pub const PULL_BUDGET_BYTES: u32 = 1024 * 1024;
 
@@ -64,6 +66,7 @@ pub fn plan(
     let mut room = PUSH_BUDGET_BYTES;
     let push = outbox
         .iter()
+        .take(MAX_PUSH)
         .take_while(|envelope| match room.checked_sub(envelope.len()) {
             Some(left) => {
                 room = left;

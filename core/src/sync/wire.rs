@@ -2,27 +2,47 @@
 //! keys, compressed by zstd when that makes them smaller. Frozen by
 //! `tests/golden`; a field may be added, never renumbered.
 //!
-//! Every decoder here reads foreign bytes: it is bounded by [`MAX_BODY_BYTES`]
-//! before and [`MAX_PLAIN_BYTES`] after decompression, and a decoded list is
-//! never larger than the bytes that carried it.
+//! Every decoder here reads foreign bytes. What it takes is bounded before
+//! anything is believed: a compressed body is one zstd frame that says how large
+//! it unpacks, which may not exceed [`MAX_REQUEST_BYTES`] for a request,
+//! [`MAX_PLAIN_BYTES`] for a reply, and [`MAX_RATIO`] times its own size beyond
+//! that of a request; and its shape is looked at before it is decoded: lists
+//! have at most [`MAX_PUSHED`] or [`MAX_LIST`] entries, whatever they announce.
 
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
 use super::edition::KeyChange;
+use super::plan::PUSH_BUDGET_BYTES;
+use super::shape;
 use crate::domain::ids::EnvelopeHash;
 use crate::domain::reason::Reason;
 
-/// Largest body that is accepted, bytes as they travel.
+/// Largest body of a reply, bytes as they travel.
 pub const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
-/// Largest body after decompression, bytes.
+/// Largest body of a reply after decompression, bytes.
 pub const MAX_PLAIN_BYTES: usize = 16 * 1024 * 1024;
+/// Largest request, bytes, as it travels and after decompression.
+pub const MAX_REQUEST_BYTES: usize = 768 * 1024;
+/// No server may set its limit for requests below this, bytes: what an honest
+/// phone sends at most, and some room.
+pub const MIN_REQUEST_BYTES: usize = PUSH_BUDGET_BYTES + 64 * 1024;
+/// Largest enrolment request, bytes, as it travels and after decompression.
+pub const MAX_ENROL_BYTES: usize = 16 * 1024;
+/// Most envelopes in a request, whatever a server's own limit is.
+pub const MAX_PUSHED: usize = 4_096;
+/// Most entries of any list in a reply: more than the smallest envelopes that
+/// fit into one.
+pub const MAX_LIST: usize = 65_536;
+/// How many times its size a reply may unpack to, beyond [`MAX_REQUEST_BYTES`].
+pub const MAX_RATIO: usize = 100;
+/// A message as large as its limit may have an item of CBOR for each so many
+/// bytes of it; honest ones need five or more.
+const BYTES_AN_ITEM: usize = 4;
 /// Bodies below this are not worth compressing, bytes.
 const WORTH_COMPRESSING: usize = 256;
 /// Fast level: the radio is slower than the processor, but not by much.
 const ZSTD_LEVEL: i32 = 3;
-/// The largest window that a frame may ask memory for: 2^24 bytes, 16 MiB.
-const MAX_WINDOW_LOG: u32 = 24;
 /// The first bytes of every zstd frame (RFC 8878, section 3.1.1).
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
@@ -489,7 +509,10 @@ pub enum WireError {
     /// Larger than it may be.
     #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
-    /// Not zstd although it begins like it.
+    /// A list in it is longer than any honest one.
+    #[error("a list in the body is longer than any honest one")]
+    TooMany,
+    /// Not one zstd frame of known size although it begins like one.
     #[error("the body does not decompress")]
     Compression,
     /// Not the CBOR that belongs here.
@@ -510,7 +533,7 @@ pub fn to_bytes<T: Encode<()>>(message: &T) -> Vec<u8> {
     }
 }
 
-/// Reads a message.
+/// Reads a reply.
 ///
 /// # Errors
 /// See [`WireError`]; time and memory are bounded by the limits above.
@@ -521,45 +544,60 @@ where
     if body.len() > MAX_BODY_BYTES {
         return Err(WireError::TooLarge(MAX_BODY_BYTES));
     }
-    if body.starts_with(&ZSTD_MAGIC) {
-        let plain = unpack(body)?;
-        return decode(&plain);
-    }
-    decode(body)
+    let ratio = MAX_REQUEST_BYTES.max(body.len() * MAX_RATIO);
+    read(body, MAX_PLAIN_BYTES.min(ratio), MAX_LIST)
 }
 
-fn unpack(body: &[u8]) -> Result<Vec<u8>, WireError> {
-    use std::io::Read;
-    let limit = MAX_PLAIN_BYTES as u64 + 1;
-    let mut decoder =
-        zstd::stream::Decoder::with_buffer(body).map_err(|_| WireError::Compression)?;
-    decoder
-        .window_log_max(MAX_WINDOW_LOG)
-        .map_err(|_| WireError::Compression)?;
-    let mut plain = Vec::new();
-    // Read in pieces: what a frame's header announces is the sender's word.
-    decoder
-        .take(limit)
-        .read_to_end(&mut plain)
-        .map_err(|_| WireError::Compression)?;
-    match plain.len() as u64 == limit {
-        true => Err(WireError::TooLarge(MAX_PLAIN_BYTES)),
-        false => Ok(plain),
-    }
-}
-
-fn decode<T>(plain: &[u8]) -> Result<T, WireError>
+/// Reads a request that has at most `limit` bytes, as it travels and unpacked.
+///
+/// # Errors
+/// See [`WireError`]; takes at most three times `limit` of memory.
+pub fn from_bytes_within<T>(body: &[u8], limit: usize) -> Result<T, WireError>
 where
     T: for<'b> Decode<'b, ()>,
 {
-    let mut decoder = minicbor::Decoder::new(plain);
-    let message = decoder
-        .decode()
-        .map_err(|error| WireError::Malformed(error.to_string()))?;
-    match decoder.position() == plain.len() {
-        true => Ok(message),
-        false => Err(WireError::Malformed("bytes after the end".to_owned())),
+    read(body, limit, MAX_PUSHED)
+}
+
+fn read<T>(body: &[u8], limit: usize, most_entries: usize) -> Result<T, WireError>
+where
+    T: for<'b> Decode<'b, ()>,
+{
+    if body.starts_with(&ZSTD_MAGIC) {
+        return decode(&unpack(body, limit)?, limit, most_entries);
     }
+    match body.len() <= limit {
+        true => decode(body, limit, most_entries),
+        false => Err(WireError::TooLarge(limit)),
+    }
+}
+
+/// Unpacks the one frame that a body is. Its size is known beforehand, so there
+/// is neither a window to pay for nor a buffer that grows.
+fn unpack(body: &[u8], limit: usize) -> Result<Vec<u8>, WireError> {
+    let announced = match zstd_safe::get_frame_content_size(body) {
+        Ok(Some(size)) => usize::try_from(size).unwrap_or(usize::MAX),
+        Ok(None) | Err(_) => return Err(WireError::Compression),
+    };
+    if announced > limit {
+        return Err(WireError::TooLarge(limit));
+    }
+    // Frames behind the first would not count towards what was announced.
+    if zstd_safe::find_frame_compressed_size(body) != Ok(body.len()) {
+        return Err(WireError::Compression);
+    }
+    match zstd::bulk::decompress(body, announced) {
+        Ok(plain) if plain.len() == announced => Ok(plain),
+        _ => Err(WireError::Compression),
+    }
+}
+
+fn decode<T>(plain: &[u8], limit: usize, most_entries: usize) -> Result<T, WireError>
+where
+    T: for<'b> Decode<'b, ()>,
+{
+    shape::check(plain, limit / BYTES_AN_ITEM, most_entries)?;
+    minicbor::decode(plain).map_err(|error| WireError::Malformed(error.to_string()))
 }
 
 #[cfg(test)]
@@ -583,8 +621,23 @@ mod tests {
         let zeros = vec![0u8; 64 * 1024 * 1024];
         let bomb = zstd::bulk::compress(&zeros, 19).expect("compresses");
         assert!(bomb.len() < MAX_BODY_BYTES);
-        let refused = from_bytes::<SyncRequest>(&bomb);
-        assert_eq!(refused, Err(WireError::TooLarge(MAX_PLAIN_BYTES)));
+        let refused = from_bytes_within::<SyncRequest>(&bomb, MAX_REQUEST_BYTES);
+        assert_eq!(refused, Err(WireError::TooLarge(MAX_REQUEST_BYTES)));
+        let ratio = from_bytes::<SyncRequest>(&bomb);
+        assert!(matches!(ratio, Err(WireError::TooLarge(limit)) if limit < MAX_PLAIN_BYTES));
+    }
+
+    #[test]
+    fn a_list_ends_where_its_limit_is() {
+        for (count, wanted) in [(MAX_PUSHED, true), (MAX_PUSHED + 1, false)] {
+            let request = SyncRequest {
+                push: vec![Vec::new().into(); count],
+                ..SyncRequest::default()
+            };
+            let bytes = to_bytes(&request);
+            let read = from_bytes_within::<SyncRequest>(&bytes, MAX_REQUEST_BYTES);
+            assert_eq!(read.is_ok(), wanted, "{count}");
+        }
     }
 
     #[test]

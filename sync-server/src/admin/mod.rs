@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::db;
 use crate::directory;
 use crate::engine::{Engine, EngineError};
+use crate::tls;
 
 mod import;
 //
@@ -63,7 +64,8 @@ enum Command {
         /// listens on].
         #[arg(long)]
         server: Option<String>,
-        /// SHA-256 of the server's certificate, 64 hexadecimal digits, if it made its own.
+        /// Pin of the server's certificate, 64 hexadecimal digits, as `admin certificate` prints
+        /// it.
         #[arg(long)]
         pin: Option<String>,
         /// Print QR codes although the output is not a terminal.
@@ -123,6 +125,19 @@ enum Command {
     Directory(Editions),
     /// Give the server a new signing key; phones follow by themselves.
     RotateKey,
+    /// Make a station's self-signed certificate in the data folder and print its
+    /// pin. An earlier key is kept, and with it the pin.
+    ///
+    /// Example: shaodao-server admin certificate --name 192.168.1.10
+    Certificate {
+        /// Host name or address that phones use; may be given several times.
+        #[arg(long, required = true)]
+        name: Vec<String>,
+        /// Make a new key too: every phone that pinned the old one must enrol
+        /// again.
+        #[arg(long)]
+        new_key: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -269,6 +284,15 @@ fn dispatch(
             engine.alone(|engine| engine.rotate_key(who))?;
             let fingerprint = Fingerprint::of(&engine.public_key());
             print::rotated(&fingerprint, engine.directory().version)
+        }
+        Command::Certificate { name, new_key } => {
+            let made = tls::make_station_certificate(&config.data, &name, new_key)?;
+            engine.alone(|engine| {
+                let now_ms = engine.clock.now_ms();
+                let pin = made.pin.to_string();
+                Ok(db::audit(&engine.db, now_ms, "certificate", who, &pin)?)
+            })?;
+            print::certificate(&made, &name[0], config.listen.port())
         }
     })
 }

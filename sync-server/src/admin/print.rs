@@ -17,6 +17,30 @@ use crate::devices::DeviceLine;
 use crate::directory::EditionLine;
 use crate::enrol::Candidate;
 use crate::quarantine::{SetAside, short};
+use crate::tls::StationCertificate;
+
+/// A station's certificate, and the address by which phones recognise it.
+pub fn certificate(made: &StationCertificate, name: &str, port: u16) -> Said {
+    let address = format!("https://{name}:{port}#pin={}", made.pin);
+    let lines = format!(
+        "certificate  {}\nkey          {}\npin          {}\nphones       {address}\n{}\n",
+        made.certificate.display(),
+        made.key.display(),
+        made.pin,
+        match made.kept_key {
+            true => "The key is the one from before: phones go on without noticing.",
+            false => "The key is new: phones that pinned an earlier one have to enrol again.",
+        }
+    );
+    let json = json!({
+        "certificate": made.certificate,
+        "key": made.key,
+        "pin": made.pin.to_string(),
+        "address": address,
+        "kept_key": made.kept_key,
+    });
+    Said { lines, json }
+}
 
 /// What a command came to.
 pub struct Said {

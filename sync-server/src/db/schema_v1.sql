@@ -102,6 +102,7 @@ CREATE TABLE envelope (
 ) STRICT;
 CREATE INDEX envelope_of_record ON envelope (record);
 CREATE INDEX envelope_of_device ON envelope (device, dev_seq);
+CREATE INDEX envelope_of_day ON envelope (device, received_at_ms);  -- for the daily limits
 
 -- An envelope that builds on one that has not arrived.
 CREATE TABLE waiting (

@@ -392,6 +392,12 @@ impl Hand {
             let sentence = Sentence::from(blind);
             text.push_str(&format!("⚠ {}\n", self.lang.pick(sentence.zh, sentence.en)));
         }
+        let put_off = self.device.put_off(self.clock.now());
+        let put_off = put_off.map_err(|error| said(&error))?.map(|put_off| {
+            let Sentence { code, zh, en } = Sentence::from(&put_off);
+            text.push_str(&self.lang.pick(format!("⏳ {zh}\n"), format!("⏳ {en}\n")));
+            json!({ "code": code, "zh": zh, "en": en, "until_ms": put_off.until_ms })
+        });
         for trouble in troubles.iter().filter(|trouble| trouble.redone.is_none()) {
             let (zh, en) = trouble.reason.map_or(("", ""), |it| (it.zh(), it.en()));
             let record = short(trouble.record);
@@ -426,6 +432,7 @@ impl Hand {
                 "conflicts": counts.conflicts,
                 "outbox": counts.outbox,
                 "last_contact_ms": contact.map(|contact| contact.server_ms),
+                "put_off": put_off,
                 "troubles": troubles,
             }),
         ))

@@ -44,6 +44,11 @@ impl Hand {
                 outcome.accepted, outcome.pulled
             ),
         );
+        let put_off = report.put_off.as_ref().map(|put_off| {
+            let Sentence { code, zh, en } = put_off.into();
+            text.push_str(&self.lang.pick(format!("\n⏳ {zh}"), format!("\n⏳ {en}")));
+            json!({ "code": code, "zh": zh, "en": en, "until_ms": put_off.until_ms })
+        });
         let troubles: Vec<_> = outcome
             .troubles
             .iter()
@@ -71,6 +76,7 @@ impl Hand {
                 "accepted": outcome.accepted,
                 "received": outcome.pulled,
                 "troubles": troubles,
+                "put_off": put_off,
                 "requests": report.requests,
                 "bytes_up": report.bytes_up,
                 "bytes_down": report.bytes_down,

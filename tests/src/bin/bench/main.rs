@@ -22,8 +22,9 @@ use shaodao_core::domain::ids::{BootId, RecordId};
 use shaodao_core::domain::time::Moment;
 use shaodao_core::store::read::FindingFilter;
 use shaodao_core::sync::transport::{SyncReport, Transport};
+use shaodao_tests::bombs;
 use shaodao_tests::home::home;
-use shaodao_tests::process::ServerProcess;
+use shaodao_tests::process::{ServerProcess, Setup};
 use shaodao_tests::world::MORNING_MS;
 
 mod plain;
@@ -62,6 +63,8 @@ enum Part {
     Push,
     /// Fifty phones at once, and the pull of what they found.
     Street,
+    /// What it takes to refuse a bomb.
+    Bombs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -156,7 +159,13 @@ fn run(args: &Args) -> Result<(), AnyError> {
         runtime,
         figures: Vec::new(),
     };
-    for part in [Part::Capture, Part::Size, Part::Push, Part::Street] {
+    for part in [
+        Part::Capture,
+        Part::Size,
+        Part::Push,
+        Part::Street,
+        Part::Bombs,
+    ] {
         if args.only.is_none_or(|only| only == part) {
             bench.part(part)?;
         }
@@ -188,6 +197,7 @@ impl Bench {
             Part::Size => self.size(),
             Part::Push => self.push(),
             Part::Street => self.street(),
+            Part::Bombs => self.bombs(),
         }
     }
 
@@ -306,6 +316,25 @@ impl Bench {
         let ms = |seconds: Vec<f64>| seconds.into_iter().map(|it| it * 1e3).collect();
         self.against("push of 1,000 findings", "ms", ms(ours), ms(theirs), 5.0);
         self.at_most("push, on the wire, a finding", "B", bytes, 500.0);
+        Ok(())
+    }
+
+    /// Every bomb of the zoo, refused as the server does it.
+    fn bombs(&mut self) -> Result<(), AnyError> {
+        let mut slowest = 0.0f64;
+        for bomb in bombs::zoo() {
+            let mut took = Vec::new();
+            for _ in 0..21 {
+                took.push(timed(|| {
+                    bombs::refuse(&bomb.body)?;
+                    Ok(())
+                })?);
+            }
+            let ms = median(took) * 1e3;
+            println!("{:<44} {ms:>10.3} ms", bomb.name);
+            slowest = slowest.max(ms);
+        }
+        self.at_most("the slowest bomb, refused", "ms", slowest, 5.0);
         Ok(())
     }
 
@@ -543,7 +572,13 @@ impl Bench {
     fn server(&self, name: &str) -> Result<ServerProcess, AnyError> {
         let folder = self.data.join(name);
         std::fs::create_dir_all(&folder)?;
-        ServerProcess::start(&folder, MORNING_MS)
+        // A month's work of a phone happens on one day here.
+        let setup = Setup::default()
+            .with("SHAODAO_LIMITS_ACTIONS_PER_DAY", 1_000_000)
+            .with("SHAODAO_LIMITS_RECORDS_PER_DAY", 1_000_000)
+            .with("SHAODAO_LIMITS_DEVICE_BURST", 1_000_000)
+            .with("SHAODAO_LIMITS_ADDRESS_BURST", 1_000_000);
+        ServerProcess::start_with(&folder, MORNING_MS, setup)
     }
 
     fn folder(&self, scene: &str, person: &str) -> PathBuf {
