@@ -1,7 +1,8 @@
 //! The phone in one type: what an app, the command line and the tests hold in
 //! their hands.
 //!
-//! 1. [`Device::open`] opens or makes the phone: its key and its database.
+//! 1. [`Device::open`] opens or makes the phone: its key and its database, and
+//!    says what it had to mend ([`Device::report`]).
 //! 2. [`Device::accept_enrolment`] makes it somebody's phone.
 //! 3. [`Device::capture`] does an action: checked, signed, written, stored and
 //!    queued, and on the disk when it returns. No network is asked.
@@ -10,7 +11,10 @@
 //! 5. [`Device::prepare_sync`] and [`Device::settle_sync`] are the two halves of
 //!    an exchange; whoever carries the bytes between them is replaceable.
 //!
-//! What can go wrong: (3) the action is not possible ([`DeviceError::Refused`]
+//! What can go wrong: (1) the database is damaged, or a copy of another
+//! installation's: it is set aside and the phone starts over with what nobody
+//! else has, see [`crate::store::salvage`]; whatever says [`StoreError::Damaged`]
+//! later asks for [`Device::repair`]; (3) the action is not possible ([`DeviceError::Refused`]
 //! says in which state, which action and why) or the disk is full: nothing is
 //! saved; (5) the reply is not one: nothing changes, everything stays queued.
 
@@ -33,11 +37,14 @@ use crate::envelope::{Envelope, OpenError};
 use crate::pack::{self, PackError};
 use crate::store::apply::Applied;
 use crate::store::key::DatabaseKey;
+use crate::store::opening::{Check, Report};
 use crate::store::read::FindingSummary;
-use crate::store::{Store, StoreError};
+use crate::store::{Files, Store, StoreError};
 use crate::sync::plan::{PUSH_BUDGET_BYTES, plan};
 use crate::sync::settle::{SettleError, settle};
 use crate::sync::wire::{self, EnrolReply, EnrolRequest, Judgement, Standing, WireError};
+
+mod redo;
 
 /// Name of the database in the phone's folder.
 pub const DATABASE: &str = "phone.db";
@@ -57,6 +64,9 @@ pub enum DeviceError {
     /// Nobody's phone yet.
     #[error("this phone is not enrolled yet")]
     NotEnrolled,
+    /// Enrolled, but the directory was lost with a damaged database.
+    #[error("the directory is not here; sync once")]
+    NoDirectory,
     /// Enrolled before.
     #[error("this phone is enrolled already, for {0}")]
     AlreadyEnrolled(PersonId),
@@ -221,6 +231,7 @@ pub struct Device {
     owner: Option<Owner>,
     directory: Option<Arc<Directory>>,
     app: String,
+    report: Report,
 }
 
 impl Device {
@@ -229,11 +240,31 @@ impl Device {
     /// # Errors
     /// See [`DeviceError`].
     pub fn open(home: &Home, rng: &mut impl Rng) -> Result<Self, DeviceError> {
+        Self::open_checked(home, Check::Quick, rng)
+    }
+
+    /// Opens the phone and looks at every page of its database: what to do when
+    /// an error said that it is damaged. The damaged [`Device`] must be dropped
+    /// before.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub fn repair(home: &Home, rng: &mut impl Rng) -> Result<Self, DeviceError> {
+        Self::open_checked(home, Check::Thorough, rng)
+    }
+
+    fn open_checked(home: &Home, check: Check, rng: &mut impl Rng) -> Result<Self, DeviceError> {
         std::fs::create_dir_all(&home.folder).map_err(|error| DeviceError::Folder {
             path: home.folder.clone(),
             error,
         })?;
-        let mut store = Store::open(&home.folder.join(DATABASE), &home.key)?;
+        let files = Files {
+            database: home.folder.join(DATABASE),
+            unbacked: home.unbacked.clone(),
+            key: home.key.clone(),
+            wall_ms: home.wall_ms,
+        };
+        let (mut store, report) = Store::open(&files, check, rng)?;
         let (id, key) = identity(&mut store, rng)?;
         let owner = owner(&store)?;
         let directory = match store.meta::<Vec<u8>>("directory")? {
@@ -247,7 +278,13 @@ impl Device {
             owner,
             directory,
             app: home.app.clone(),
+            report,
         })
+    }
+
+    /// What opening found.
+    pub fn report(&self) -> &Report {
+        &self.report
     }
 
     /// This device.
@@ -263,9 +300,13 @@ impl Device {
     /// Who is who and what is where.
     ///
     /// # Errors
-    /// Not enrolled yet.
+    /// Not enrolled yet, or started over and not synced since.
     pub fn directory(&self) -> Result<Arc<Directory>, DeviceError> {
-        self.directory.clone().ok_or(DeviceError::NotEnrolled)
+        let missing = match self.owner {
+            Some(_) => DeviceError::NoDirectory,
+            None => DeviceError::NotEnrolled,
+        };
+        self.directory.clone().ok_or(missing)
     }
 
     /// The database, for lists, counts and searches.
@@ -337,20 +378,33 @@ impl Device {
         rng: &mut impl Rng,
         draft: Draft,
     ) -> Result<Captured, DeviceError> {
-        let directory = self.directory()?;
-        let owner = self.owner.as_ref().ok_or(DeviceError::NotEnrolled)?;
-        let mut document = match draft.record {
+        let document = match draft.record {
             None => Document::new(draft.kind, RecordId::random(rng))?,
             Some(record) => self.document(record)?,
         };
+        self.capture_on(now, document, draft.facts, draft.body, None)
+    }
+
+    /// Does an action on a record; `redone` is the salvaged action that it
+    /// stands for.
+    fn capture_on(
+        &mut self,
+        now: Moment,
+        mut document: Document,
+        facts: Facts,
+        body: Body,
+        redone: Option<&EnvelopeHash>,
+    ) -> Result<Captured, DeviceError> {
+        let directory = self.directory()?;
+        let owner = self.owner.as_ref().ok_or(DeviceError::NotEnrolled)?;
         let history = document.history();
         let state = RecordState::fold(document.kind(), &history, document.registers());
         let action = Action {
-            kind: draft.kind,
+            kind: document.kind(),
             record: document.id(),
             person: owner.person.clone(),
-            facts: draft.facts,
-            body: draft.body,
+            facts,
+            body,
         };
         let claim = Claim::at(now, self.store.contact()?);
         capture(&directory, &action, claim, &state, &history)?;
@@ -367,7 +421,8 @@ impl Device {
         };
         let sealed = envelope.seal(&self.key)?;
         document.write(Member::pending(sealed.clone()))?;
-        self.store.commit(&sealed, &document, &document.fold())?;
+        self.store
+            .commit(&sealed, &document, &document.fold(), redone)?;
         Ok(Captured {
             record: document.id(),
             hash: sealed.hash,

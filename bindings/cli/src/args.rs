@@ -214,6 +214,16 @@ pub enum Command {
     Sync,
     /// 状态 How this phone stands
     Status,
+    /// 待重做:换机或恢复备份前没有上传的操作 What a former device of yours could not send
+    Salvaged,
+    /// 重做 Do it again on this device
+    Redo {
+        /// 操作编号的前几位,不写为全部 First characters of the action; all if not given
+        action: Option<String>,
+        /// 不重做,从列表中去掉 Take it off the list instead
+        #[arg(long, requires = "action")]
+        forget: bool,
+    },
 }
 
 /// A record and why.

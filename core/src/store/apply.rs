@@ -10,7 +10,7 @@ use super::write::{
     find_record, insert_envelope, join_hashes, kind, members, record_row, standing, write_record,
     write_search,
 };
-use super::{Store, StoreError, put_meta, put_progress};
+use super::{Store, StoreError, get_meta, put_meta, put_progress};
 use crate::document::rows::{changes_by_receipt, search_text};
 use crate::document::{Document, Member};
 use crate::domain::action::RecordKind;
@@ -56,7 +56,13 @@ impl Store {
         self.db.pragma_update(None, "synchronous", "NORMAL")?;
         let applied = self.apply_in_transaction(settlement, contact, &mut progress);
         self.db.pragma_update(None, "synchronous", "FULL")?;
-        applied
+        let applied = applied?;
+        if !settlement.judgements.is_empty() {
+            // A journal that holds more than it must is put right when the
+            // phone is opened next; the reply is saved.
+            let _ = self.rewrite_journal();
+        }
+        Ok(applied)
     }
 
     fn apply_in_transaction(
@@ -179,8 +185,11 @@ fn arrived(
         None => {
             applied.pulled += 1;
             let standing = Standing::Pending;
+            // What this device has sent comes back when it started over.
+            let device: Option<[u8; 16]> = get_meta(db, "device")?;
+            let own = device == Some(incoming.sealed.envelope.device.0);
             (
-                insert_envelope(db, row, &incoming.sealed, standing, false)?,
+                insert_envelope(db, row, &incoming.sealed, standing, own)?,
                 standing,
             )
         }

@@ -1,10 +1,13 @@
 //! Saving: the one transaction behind "saved", and the projection that it and
 //! [`super::apply`] share.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
+use super::salvage::settle;
 use super::search::grams;
-use super::{Store, StoreError, get_meta, put_meta, put_progress};
+use super::{Store, StoreError, commit_twice, get_meta, next_head, put_meta, put_progress};
 use crate::document::rows::{FindingRow, Rows, WhistleRow, project, search_text};
 use crate::document::{Document, Member};
 use crate::domain::action::RecordKind;
@@ -18,7 +21,8 @@ use crate::sync::wire::Standing;
 
 impl Store {
     /// Saves a new action of this phone: envelope, chain, record, read model
-    /// and outbox row. When this returns they are on the disk.
+    /// and outbox row. When this returns they are on the disk. `redone` is the
+    /// salvaged action that it stands for: settled with it, or not at all.
     ///
     /// # Errors
     /// See [`StoreError`]; nothing was saved.
@@ -27,7 +31,9 @@ impl Store {
         sealed: &Sealed,
         document: &Document,
         state: &RecordState,
+        redone: Option<&EnvelopeHash>,
     ) -> Result<(), StoreError> {
+        self.trust_journal()?;
         let transaction = self
             .db
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -44,7 +50,18 @@ impl Store {
         put_meta(&transaction, "chain_newest", &sealed.hash.0)?;
         write_record(&transaction, record, document, state)?;
         write_search(&transaction, record, &grams(&search_text(state)))?;
-        Ok(transaction.commit()?)
+        if let Some(redone) = redone {
+            settle(&transaction, redone)?;
+        }
+        let head = match self.begun {
+            true => None,
+            false => Some(next_head(&transaction)?),
+        };
+        commit_twice(transaction, &mut self.journal, head.as_ref(), Some(sealed))?;
+        if let Some(head) = head {
+            self.advance(&head);
+        }
+        Ok(())
     }
 
     /// Projects every record again from its envelopes.
@@ -149,6 +166,61 @@ pub(super) fn insert_envelope(
         sealed.bytes
     ])?;
     Ok(db.last_insert_rowid())
+}
+
+/// Row and standing of an envelope; `None` if it is not here.
+pub(super) fn find_envelope(
+    db: &Connection,
+    hash: &EnvelopeHash,
+) -> Result<Option<(i64, Standing)>, StoreError> {
+    let mut find = db.prepare_cached("SELECT id, standing FROM envelope WHERE hash = ?1")?;
+    let found = find.query_row([hash.0], |row| Ok((row.get(0)?, standing(row, 1)?)));
+    Ok(found.optional()?)
+}
+
+/// What nobody but this phone has for certain: own envelopes that the server
+/// has not accepted, oldest first, and those of a former device.
+pub(super) fn unaccepted(db: &Connection) -> Result<Vec<(EnvelopeHash, Vec<u8>)>, StoreError> {
+    let mut statement = db.prepare_cached(
+        "SELECT id, hash, bytes FROM envelope JOIN outbox ON outbox.envelope = envelope.id
+         WHERE own = 1 AND standing = 0
+         UNION ALL SELECT id, hash, bytes FROM envelope
+         WHERE own = 1 AND standing > 1 AND standing <> 2
+         ORDER BY 1",
+    )?;
+    let mut envelopes = Vec::new();
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        envelopes.push((hash(row, 1)?, row.get(2)?));
+    }
+    let mut statement = db.prepare_cached(
+        "SELECT hash, bytes FROM salvaged WHERE bytes IS NOT NULL AND settled = 0 ORDER BY id",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        envelopes.push((hash(row, 0)?, row.get(1)?));
+    }
+    Ok(envelopes)
+}
+
+/// Saves own envelopes that were sealed before, as pending, and queues them.
+pub(super) fn queue(db: &Connection, sealed: &[Sealed]) -> Result<(), StoreError> {
+    let mut touched = BTreeMap::new();
+    for sealed in sealed {
+        let action = &sealed.envelope.action;
+        let record = record_row(db, action.kind, action.record)?;
+        let envelope = insert_envelope(db, record, sealed, Standing::Pending, true)?;
+        db.prepare_cached("INSERT INTO outbox (envelope) VALUES (?1)")?
+            .execute([envelope])?;
+        touched.insert(record, (action.kind, action.record));
+    }
+    for (record, (kind, id)) in touched {
+        let (document, _) = Document::rebuild(kind, id, members(db, record)?)?;
+        let state = document.fold();
+        write_record(db, record, &document, &state)?;
+        write_search(db, record, &grams(&search_text(&state)))?;
+    }
+    Ok(())
 }
 
 /// The members of a record row; see [`Store::members`].

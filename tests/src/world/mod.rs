@@ -163,6 +163,13 @@ impl World {
     /// Gives somebody a phone, by staff number, and enrols it.
     pub fn phone(&mut self, person: &str) {
         let folder = self.folder.join(person);
+        self.phone_in(person, folder);
+    }
+
+    /// Gives somebody the phone whose files are in `folder` and enrols it; the
+    /// one they had is gone.
+    pub fn phone_in(&mut self, person: &str, folder: PathBuf) {
+        self.phones.remove(person);
         let device =
             Device::open(&home(&folder, self.now_ms), &mut self.rng).expect("the phone opens");
         let mut phone = Phone {
@@ -207,6 +214,30 @@ impl World {
             .get_mut(person)
             .unwrap_or_else(|| panic!("{person} has no phone"));
         phone.restart(self.now_ms, &mut self.rng);
+    }
+
+    /// Somebody's phone is off while something happens to its files.
+    pub fn switched_off(&mut self, person: &str, meanwhile: impl FnOnce(&Path)) {
+        let phone = self.phones.remove(person);
+        let Phone {
+            device,
+            offline,
+            clock_error_ms,
+            folder,
+            ..
+        } = phone.unwrap_or_else(|| panic!("{person} has no phone"));
+        drop(device);
+        meanwhile(&folder);
+        let home = home(&folder, self.now_ms);
+        let phone = Phone {
+            device: Device::open(&home, &mut self.rng).expect("opens again"),
+            offline,
+            clock_error_ms,
+            folder,
+            boot: BootId::random(&mut self.rng),
+            booted_at_ms: self.now_ms,
+        };
+        self.phones.insert(person.to_owned(), phone);
     }
 
     /// Everybody who has a phone.
