@@ -240,7 +240,11 @@ impl Device {
     /// # Errors
     /// See [`DeviceError`].
     pub fn open(home: &Home, rng: &mut impl Rng) -> Result<Self, DeviceError> {
-        Self::open_checked(home, Check::Quick, rng)
+        match Self::open_checked(home, Check::Quick, rng) {
+            // A page that opening does not read, but the phone does.
+            Err(DeviceError::Store(StoreError::Damaged(_))) => Self::repair(home, rng),
+            opened => opened,
+        }
     }
 
     /// Opens the phone and looks at every page of its database: what to do when

@@ -10,7 +10,7 @@ use super::write::{
     find_record, insert_envelope, join_hashes, kind, members, record_row, standing, write_record,
     write_search,
 };
-use super::{Store, StoreError, get_meta, put_meta, put_progress};
+use super::{Store, StoreError, authentic, get_meta, put_meta, put_progress};
 use crate::document::rows::{changes_by_receipt, search_text};
 use crate::document::{Document, Member};
 use crate::domain::action::RecordKind;
@@ -103,6 +103,7 @@ impl Store {
         };
         put_progress(&db, progress)?;
         put_contact(&db, contact)?;
+        authentic(&db)?;
         Ok(db.commit().map(|()| applied)?)
     }
 }

@@ -159,7 +159,9 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub fn meta<T: rusqlite::types::FromSql>(&self, name: &str) -> Result<Option<T>, StoreError> {
-        get_meta(&self.db, name)
+        let value = get_meta(&self.db, name);
+        authentic(&self.db)?;
+        value
     }
 
     /// Sets named values, all or none, durably.
@@ -175,6 +177,7 @@ impl Store {
             put_meta(&transaction, name, *value)?;
         }
         if values.iter().all(|(name, _)| REPLACEABLE.contains(name)) {
+            authentic(&transaction)?;
             return Ok(transaction.commit()?);
         }
         let head = next_head(&transaction)?;
@@ -224,6 +227,7 @@ impl Store {
         let head = head(&transaction)?;
         let envelopes = write::unaccepted(&transaction)?;
         let envelopes: Vec<_> = envelopes.into_iter().map(|(_, bytes)| bytes).collect();
+        authentic(&transaction)?;
         self.journal.rewrite(&head, &envelopes)
     }
 
@@ -272,12 +276,26 @@ fn commit_twice(
     head: Option<&Head>,
     sealed: Option<&Sealed>,
 ) -> Result<(), StoreError> {
+    authentic(&transaction)?;
     let before = journal.append(head, sealed)?;
     let committed = transaction.commit();
     if committed.is_err() {
         journal.cut(before);
     }
     Ok(committed?)
+}
+
+/// Whether every page that this connection has read was authentic. To SQLCipher
+/// one that is not reads as zeroes, and only the tree notices: a long value may
+/// come out half empty without an error. So whoever has read a long value asks,
+/// and so does every transaction before it commits.
+fn authentic(db: &Connection) -> Result<(), StoreError> {
+    // Answered while it is prepared: a cached statement would say what was.
+    let status: String = db.query_row("PRAGMA cipher_status", [], |row| row.get(0))?;
+    match status.as_str() {
+        "1" => Ok(()),
+        _ => Err(StoreError::Damaged("a page is not authentic".to_owned())),
+    }
 }
 
 fn generation(db: &Connection) -> Result<u64, StoreError> {

@@ -30,7 +30,8 @@ use super::mark::{Mark, Marked};
 use super::salvage::{self, Incident, Why};
 use super::write::{find_envelope, queue, unaccepted};
 use super::{
-    Files, SCHEMA_VERSION, Store, StoreError, chain, generation, get_meta, head, put_meta,
+    Files, SCHEMA_VERSION, Store, StoreError, authentic, chain, generation, get_meta, head,
+    put_meta,
 };
 use crate::envelope::Chain;
 
@@ -94,10 +95,6 @@ fn attempt(files: &Files, check: Check, rng: &mut impl Rng) -> Result<Attempt, S
     let contents = journal.read()?;
     let mark = Mark::new(&files.unbacked);
     let marked = mark.read()?;
-    // The journal outlives a database that was lost as a whole.
-    if !files.database.exists() && contents.length > 0 {
-        return Ok(Attempt::Unusable(Why::Damaged, contents, marked));
-    }
     let opened = connect(files).and_then(|db| {
         if check == Check::Thorough {
             examine(&db)?;
@@ -105,6 +102,10 @@ fn attempt(files: &Files, check: Check, rng: &mut impl Rng) -> Result<Attempt, S
         let installation: Option<[u8; 16]> = get_meta(&db, "installation")?;
         let seen = generation(&db)?.max(contents.generation_of(installation));
         let installation = match (installation, marked) {
+            // The journal outlives a database, or a log, that was lost whole.
+            (None, _) if contents.length > 0 => {
+                return Err(StoreError::Damaged("the database is empty".to_owned()));
+            }
             (None, _) => install(&db, &mark, rng)?,
             (Some(its), Marked::Unreadable) => {
                 mark.write(its, seen)?;
@@ -127,6 +128,7 @@ fn attempt(files: &Files, check: Check, rng: &mut impl Rng) -> Result<Attempt, S
             begun: false,
         };
         let restored = store.reconcile(&contents)?;
+        authentic(&store.db)?;
         Ok(Some((Box::new(store), restored)))
     });
     match opened {
@@ -258,6 +260,7 @@ impl Store {
         }
         queue(&transaction, &lost)?;
         put_chain(&transaction, chain)?;
+        authentic(&transaction)?;
         transaction.commit()?;
         self.rewrite_journal()?;
         Ok(lost.len())
@@ -272,6 +275,7 @@ impl Store {
         let held = unaccepted(&self.db)?;
         let held: BTreeSet<_> = held.iter().map(|(hash, _)| *hash).collect();
         let journalled: BTreeSet<_> = contents.envelopes.iter().map(|it| it.hash).collect();
+        authentic(&self.db)?;
         Ok(contents.is_whole()
             && ours.generation == theirs.generation
             && lasting(&ours) == lasting(theirs)

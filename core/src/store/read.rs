@@ -4,7 +4,7 @@
 use rusqlite::{OptionalExtension, Row, params_from_iter, types::Value as Sql};
 
 use super::write::{id, standing};
-use super::{Store, StoreError, get_meta, unsigned};
+use super::{Store, StoreError, authentic, get_meta, unsigned};
 use crate::domain::codes::CategoryCode;
 use crate::domain::finding::{FindingStage, duplicate_reach_m};
 use crate::domain::ids::{BootId, EnvelopeHash, RecordId};
@@ -288,7 +288,9 @@ impl Store {
                 envelope: row.get(4)?,
             })
         })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let troubles = rows.collect::<Result<_, _>>()?;
+        authentic(&self.db)?;
+        Ok(troubles)
     }
 
     /// The outbox, oldest first, up to so many bytes (and always one).
@@ -311,6 +313,7 @@ impl Store {
             }
             outbox.push((super::write::hash(row, 0)?, bytes));
         }
+        authentic(&self.db)?;
         Ok(outbox)
     }
 

@@ -36,7 +36,7 @@ use super::journal::{Contents, Head, sync_folder};
 use super::mark::{Mark, Marked};
 use super::opening::{connect, extend, put_chain, put_head};
 use super::write::{find_envelope, hash, id, queue, unaccepted};
-use super::{Files, Store, StoreError, chain, generation, get_meta, put_meta, unsigned};
+use super::{Files, Store, StoreError, authentic, chain, generation, get_meta, put_meta, unsigned};
 use crate::domain::ids::{EnvelopeHash, RecordId};
 use crate::envelope::{self, Chain, Sealed};
 
@@ -334,39 +334,43 @@ struct Rescued {
 }
 
 impl Rescued {
-    /// As much as there is: what does not read is left out.
+    /// As much as there is: what does not read is left out. A connection that
+    /// has met one bad page reads no other, so each question has its own.
     fn from(files: &Files) -> Self {
-        let Some(db) = files
-            .database
-            .exists()
-            .then(|| connect(files).ok())
-            .flatten()
-        else {
+        if !files.database.exists() {
             return Self::default();
-        };
-        let mut rescued = Self {
-            generation: generation(&db).unwrap_or_default(),
-            salvaged: salvaged(&db).unwrap_or_default(),
-            incidents: incidents(&db).unwrap_or_default(),
-            ..Self::default()
-        };
-        for (_, bytes) in unaccepted(&db).unwrap_or_default() {
-            rescued.unaccepted.extend(envelope::open(&bytes));
         }
-        rescued.unaccepted.retain(|sealed| {
-            let kept = rescued.salvaged.iter();
-            !kept.map(|kept| kept.hash).any(|hash| hash == sealed.hash)
+        fn ask<T: Default>(
+            files: &Files,
+            question: impl FnOnce(&Connection) -> Result<T, StoreError>,
+        ) -> T {
+            let answer = connect(files).and_then(|db| {
+                let answer = question(&db)?;
+                authentic(&db).map(|()| answer)
+            });
+            answer.unwrap_or_default()
+        }
+        let unaccepted = ask(files, |db| {
+            let envelopes = unaccepted(db)?.into_iter();
+            Ok(envelopes
+                .filter_map(|(_, bytes)| envelope::open(&bytes).ok())
+                .collect())
         });
-        rescued.accepted = accepted(&db).unwrap_or_default();
-        for name in ["directory", "directory_version"] {
-            let value = get_meta::<Value>(&db, name).ok().flatten();
-            rescued.directory.extend(value.map(|value| (name, value)));
+        Self {
+            generation: ask(files, generation),
+            unaccepted,
+            accepted: ask(files, accepted),
+            salvaged: ask(files, salvaged),
+            incidents: ask(files, incidents),
+            directory: ask(files, |db| {
+                let mut values = Vec::new();
+                for name in ["directory", "directory_version"] {
+                    let value = get_meta::<Value>(db, name)?;
+                    values.extend(value.map(|value| (name, value)));
+                }
+                Ok(values)
+            }),
         }
-        // One without the other would be asked for in vain.
-        if rescued.directory.len() < 2 {
-            rescued.directory.clear();
-        }
-        rescued
     }
 }
 

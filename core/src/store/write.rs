@@ -7,7 +7,9 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::salvage::settle;
 use super::search::grams;
-use super::{Store, StoreError, commit_twice, get_meta, next_head, put_meta, put_progress};
+use super::{
+    Store, StoreError, authentic, commit_twice, get_meta, next_head, put_meta, put_progress,
+};
 use crate::document::rows::{FindingRow, Rows, WhistleRow, project, search_text};
 use crate::document::{Document, Member};
 use crate::domain::action::RecordKind;
@@ -61,6 +63,10 @@ impl Store {
         if let Some(head) = head {
             self.advance(&head);
         }
+        if redone.is_some() {
+            // What is settled may stay in the journal until the next opening.
+            let _ = self.rewrite_journal();
+        }
         Ok(())
     }
 
@@ -101,6 +107,7 @@ impl Store {
             }
         }
         put_progress(&transaction, &progress)?;
+        authentic(&transaction)?;
         Ok(transaction.commit()?)
     }
 
@@ -110,10 +117,12 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub fn members(&self, record: RecordId) -> Result<Vec<Member>, StoreError> {
-        match find_record(&self.db, record)? {
+        let members = match find_record(&self.db, record)? {
             Some((row, _)) => members(&self.db, row),
             None => Ok(Vec::new()),
-        }
+        };
+        authentic(&self.db)?;
+        members
     }
 
     /// The kind of a record; `None` if it is not here.

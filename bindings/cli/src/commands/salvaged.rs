@@ -21,10 +21,10 @@ pub(super) fn tell_report(device: &Device, lang: Lang, json: bool) {
         let restored = report.restored;
         Sentence::new(
             "restored_from_journal",
-            format!("数据库缺少 {restored} 项未上传的操作,已从备份文件找回。"),
+            format!("有 {restored} 项未上传的操作只在备份文件里,已补回数据库。"),
             format!(
-                "The database had lost {restored} actions that were not sent; they are back from \
-                 the journal."
+                "{restored} actions that were not sent were in the journal only; they are in the \
+                 database again."
             ),
         )
     });
