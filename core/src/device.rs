@@ -36,7 +36,6 @@ use crate::domain::time::{Claim, Moment};
 use crate::envelope::{Envelope, OpenError};
 use crate::pack::{self, PackError};
 use crate::store::apply::Applied;
-use crate::store::key::DatabaseKey;
 use crate::store::opening::{Check, Report};
 use crate::store::read::FindingSummary;
 use crate::store::{Files, Store, StoreError};
@@ -44,7 +43,10 @@ use crate::sync::plan::{PUSH_BUDGET_BYTES, plan};
 use crate::sync::settle::{SettleError, settle};
 use crate::sync::wire::{self, EnrolReply, EnrolRequest, Judgement, Standing, WireError};
 
+mod home;
 mod redo;
+
+pub use home::Home;
 
 /// Name of the database in the phone's folder.
 pub const DATABASE: &str = "phone.db";
@@ -96,24 +98,6 @@ pub enum DeviceError {
         /// What the system says.
         error: std::io::Error,
     },
-}
-
-/// Where a phone lives, and what it takes to open it.
-#[derive(Debug, Clone)]
-pub struct Home {
-    /// The folder of its files; made if it is not there.
-    pub folder: PathBuf,
-    /// A folder of this installation alone, which backups and moves to another
-    /// phone leave out: Android's `noBackupFilesDir`, a folder excluded from
-    /// backup on iOS. Made if it is not there.
-    pub unbacked: PathBuf,
-    /// What its files are encrypted with.
-    pub key: DatabaseKey,
-    /// The app build, at most 40 bytes.
-    pub app: String,
-    /// The wall clock, Unix milliseconds. It names the folder of what is set
-    /// aside and decides nothing.
-    pub wall_ms: i64,
 }
 
 /// Whose phone this is.

@@ -100,6 +100,9 @@ impl Hand {
 
     /// Does salvaged actions again, or takes them off the list.
     pub(super) fn redo(&mut self, name: Option<&str>, forget: bool) -> Done {
+        if !forget && self.device.owner().is_none() {
+            return Err(said(&DeviceError::NotEnrolled));
+        }
         let salvaged = self.device.store().salvaged();
         let salvaged = salvaged.map_err(|error| Sentence::from(&error))?;
         let meant = |item: &&Salvaged| {
