@@ -6,7 +6,7 @@
 //! 2. The database is given them raw, and SQLCipher encrypts and authenticates
 //!    every page with them.
 //! 3. Whatever else the phone encrypts beside the database takes a key of its
-//!    own, derived from them ([`DatabaseKey::derive`]).
+//!    own, derived from them.
 //!
 //! What can go wrong: (1) the key is gone, and with it everything on the phone
 //! that the server has not got. It is never written into a log, an error or

@@ -5,7 +5,7 @@
 //! 2. The database takes the key and its first pages read. At
 //!    [`Check::Thorough`] every page is read and authenticated.
 //! 3. Its mark is this installation's, and no newer generation has lived here
-//!    ([`super::mark`]).
+//!    (`mark.rs`).
 //! 4. Database and journal are compared. What only the journal has is saved and
 //!    queued again; then the journal is written anew if it says anything else
 //!    than the database does.
