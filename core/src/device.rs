@@ -1,7 +1,8 @@
 //! The phone in one type: what an app, the command line and the tests hold in
 //! their hands.
 //!
-//! 1. [`Device::open`] opens or makes the phone: its key and its database.
+//! 1. [`Device::open`] opens or makes the phone: its key and its database, and
+//!    says what it had to mend ([`Device::report`]).
 //! 2. [`enrol`] makes it somebody's phone.
 //! 3. [`Device::capture`] does an action: checked, signed, written, stored and
 //!    queued, and on the disk when it returns. No network is asked.
@@ -10,7 +11,10 @@
 //! 5. [`Device::prepare_sync`] and [`Device::settle_sync`] are the two halves of
 //!    an exchange; whoever carries the bytes between them is replaceable.
 //!
-//! What can go wrong: (3) the action is not possible ([`DeviceError::Refused`]
+//! What can go wrong: (1) the database is damaged, or a copy of another
+//! installation's: it is set aside and the phone starts over with what nobody
+//! else has, see [`crate::store::salvage`]; whatever says [`StoreError::Damaged`]
+//! later asks for [`Device::repair`]; (3) the action is not possible ([`DeviceError::Refused`]
 //! says in which state, which action and why) or the disk is full: nothing is
 //! saved; (5) the reply is not one: nothing changes, everything stays queued.
 
@@ -39,10 +43,10 @@ use crate::envelope::{Envelope, OpenError};
 use crate::pack::{self, PackError};
 use crate::seal;
 use crate::store::apply::Applied;
-use crate::store::key::DatabaseKey;
+use crate::store::opening::{Check, Report};
 use crate::store::read::{FindingSummary, WhistleSummary};
 use crate::store::write::Along;
-use crate::store::{Store, StoreError};
+use crate::store::{Files, Store, StoreError};
 use crate::sync::edition::BadEdition;
 use crate::sync::enrol::BadTicket;
 use crate::sync::plan::{PUSH_BUDGET_BYTES, PUSH_PRIVATE, plan};
@@ -50,11 +54,15 @@ use crate::sync::put_off::PutOff;
 use crate::sync::settle::{SettleError, Settlement, settle};
 use crate::sync::wire::{self, Judgement, Standing, WireError};
 
+mod home;
+//
 pub mod enrol;
 //
 pub mod sight;
 //
 pub mod redo;
+
+pub use home::Home;
 
 /// Name of the database in the phone's folder.
 pub const DATABASE: &str = "phone.db";
@@ -71,6 +79,9 @@ pub enum DeviceError {
     /// Nobody's phone yet.
     #[error("this phone is not enrolled yet")]
     NotEnrolled,
+    /// Enrolled, but the directory was lost with a damaged database.
+    #[error("the directory is not here; sync once")]
+    NoDirectory,
     /// Enrolled before.
     #[error("this phone is enrolled already, for {0}")]
     AlreadyEnrolled(PersonId),
@@ -115,24 +126,6 @@ pub enum DeviceError {
         /// What the system says.
         error: std::io::Error,
     },
-}
-
-/// Where a phone lives, and what it takes to open it.
-#[derive(Debug, Clone)]
-pub struct Home {
-    /// The folder of its files; made if it is not there.
-    pub folder: PathBuf,
-    /// A folder of this installation alone, which backups and moves to another
-    /// phone leave out: Android's `noBackupFilesDir`, a folder excluded from
-    /// backup on iOS. Made if it is not there.
-    pub unbacked: PathBuf,
-    /// What its files are encrypted with.
-    pub key: DatabaseKey,
-    /// The app build, at most 40 bytes.
-    pub app: String,
-    /// The wall clock, Unix milliseconds. It names the folder of what is set
-    /// aside and decides nothing.
-    pub wall_ms: i64,
 }
 
 /// Whose phone this is.
@@ -275,6 +268,7 @@ pub struct Device {
     owner: Option<Owner>,
     directory: Option<Arc<Directory>>,
     app: String,
+    report: Report,
 }
 
 impl Device {
@@ -283,11 +277,35 @@ impl Device {
     /// # Errors
     /// See [`DeviceError`].
     pub fn open(home: &Home, rng: &mut impl Rng) -> Result<Self, DeviceError> {
+        match Self::open_checked(home, Check::Quick, rng) {
+            // A page that opening does not read, but the phone does.
+            Err(DeviceError::Store(StoreError::Damaged(_))) => Self::repair(home, rng),
+            opened => opened,
+        }
+    }
+
+    /// Opens the phone and looks at every page of its database: what to do when
+    /// an error said that it is damaged. The damaged [`Device`] must be dropped
+    /// before.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub fn repair(home: &Home, rng: &mut impl Rng) -> Result<Self, DeviceError> {
+        Self::open_checked(home, Check::Thorough, rng)
+    }
+
+    fn open_checked(home: &Home, check: Check, rng: &mut impl Rng) -> Result<Self, DeviceError> {
         std::fs::create_dir_all(&home.folder).map_err(|error| DeviceError::Folder {
             path: home.folder.clone(),
             error,
         })?;
-        let mut store = Store::open(&home.folder.join(DATABASE), &home.key)?;
+        let files = Files {
+            database: home.folder.join(DATABASE),
+            unbacked: home.unbacked.clone(),
+            key: home.key.clone(),
+            wall_ms: home.wall_ms,
+        };
+        let (mut store, report) = Store::open(&files, check, rng)?;
         let (id, key) = identity(&mut store, rng)?;
         let owner = owner(&store)?;
         let directory = match store.meta::<Vec<u8>>("directory")? {
@@ -296,6 +314,10 @@ impl Device {
         };
         if let Some(directory) = &directory {
             store.go_by(directory.clone());
+            if report.restored > 0 {
+                // What came back was projected without calendar and policy.
+                store.rebuild()?;
+            }
         }
         Ok(Self {
             store,
@@ -304,7 +326,13 @@ impl Device {
             owner,
             directory,
             app: home.app.clone(),
+            report,
         })
+    }
+
+    /// What opening found.
+    pub fn report(&self) -> &Report {
+        &self.report
     }
 
     /// This device.
@@ -320,9 +348,13 @@ impl Device {
     /// Who is who and what is where.
     ///
     /// # Errors
-    /// Not enrolled yet.
+    /// Not enrolled yet, or started over and not synced since.
     pub fn directory(&self) -> Result<Arc<Directory>, DeviceError> {
-        self.directory.clone().ok_or(DeviceError::NotEnrolled)
+        let missing = match self.owner {
+            Some(_) => DeviceError::NoDirectory,
+            None => DeviceError::NotEnrolled,
+        };
+        self.directory.clone().ok_or(missing)
     }
 
     /// The database, for lists, counts and searches.
@@ -425,20 +457,32 @@ impl Device {
         draft: Draft,
         along: Along<'_>,
     ) -> Result<Captured, DeviceError> {
-        let directory = self.directory()?;
-        let owner = self.owner.as_ref().ok_or(DeviceError::NotEnrolled)?;
-        let mut document = match draft.record {
+        let document = match draft.record {
             None => Document::new(draft.kind, RecordId::random(rng))?,
             Some(record) => self.document(record)?,
         };
+        self.capture_on(now, document, draft.facts, draft.body, along)
+    }
+
+    /// Does an action on a record that may not be here yet.
+    fn capture_on(
+        &mut self,
+        now: Moment,
+        mut document: Document,
+        facts: Facts,
+        body: Body,
+        along: Along<'_>,
+    ) -> Result<Captured, DeviceError> {
+        let directory = self.directory()?;
+        let owner = self.owner.as_ref().ok_or(DeviceError::NotEnrolled)?;
         let history = document.history();
         let state = RecordState::fold(document.kind(), &history, document.registers());
         let action = Action {
-            kind: draft.kind,
+            kind: document.kind(),
             record: document.id(),
             person: owner.person.clone(),
-            facts: draft.facts,
-            body: draft.body,
+            facts,
+            body,
         };
         let claim = Claim::at(now, self.store.contact()?);
         let device = DeviceState::Active;

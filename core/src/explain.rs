@@ -11,6 +11,7 @@ use crate::domain::reason::Reason;
 use crate::domain::record::Refused;
 use crate::domain::whistle::WhistleStage;
 use crate::store::StoreError;
+use crate::store::salvage::{Incident, Why};
 use crate::sync::put_off::PutOff;
 use crate::sync::transport::TransportError;
 use crate::sync::wire::Standing;
@@ -127,8 +128,15 @@ impl From<&StoreError> for Sentence {
             ),
             StoreError::Damaged(_) => (
                 "damaged",
-                "数据库文件已损坏,没有改动它;请联系管理员。".to_owned(),
-                "The database is damaged; it was left as it is, ask the administrator.",
+                "数据库文件已损坏;请重新打开应用,未上传的操作另有备份,会自动找回。".to_owned(),
+                "The database is damaged; open the app again. What was not sent has a second \
+                 copy and is brought back.",
+            ),
+            StoreError::WrongKey => (
+                "wrong_key",
+                "数据库是用另一把钥匙加密的,没有改动它;请换回原来的钥匙,或联系管理员。".to_owned(),
+                "The database is encrypted with another key and was left as it is; bring the \
+                 right key back or ask the administrator.",
             ),
             StoreError::NoCipher => (
                 "no_cipher",
@@ -151,6 +159,46 @@ impl From<&StoreError> for Sentence {
     }
 }
 
+impl From<&Incident> for Sentence {
+    fn from(incident: &Incident) -> Self {
+        let Incident {
+            aside,
+            queued,
+            salvaged,
+            lost,
+            ..
+        } = incident;
+        let (zh, en) = match incident.why {
+            Why::Damaged => ("数据库文件损坏", "The database was damaged"),
+            Why::Restored => (
+                "这些数据是从备份恢复或从别处复制来的",
+                "These files are a restored backup or a copy",
+            ),
+        };
+        let (device_zh, device_en) = match incident.same_device {
+            true => (
+                "手机已重建,同步后恢复全部记录",
+                "the phone was rebuilt, and syncing brings every record back",
+            ),
+            false => (
+                "这是一台新设备,需要重新登记",
+                "this is a new device and must enrol again",
+            ),
+        };
+        Self::new(
+            incident.why.word(),
+            format!(
+                "{zh},已移到 {aside},没有删除;{device_zh}。未上传的操作:待上传 {queued} 项,待本人重做 {salvaged} 项,内容丢失 {lost} 项。"
+            ),
+            format!(
+                "{en}; they were moved to {aside}, nothing was deleted; {device_en}. Actions not \
+                 sent: {queued} queued, {salvaged} to be done again, {lost} of which only the \
+                 name is left."
+            ),
+        )
+    }
+}
+
 impl From<&DeviceError> for Sentence {
     fn from(error: &DeviceError) -> Self {
         match error {
@@ -161,6 +209,11 @@ impl From<&DeviceError> for Sentence {
                 "not_enrolled",
                 "这部手机还没有登记,请先用管理员给的登记码登记。",
                 "This phone is not enrolled yet; enrol it with a ticket from the administrator.",
+            ),
+            DeviceError::NoDirectory => Self::new(
+                "no_directory",
+                "名录随损坏的数据库丢失了,请先同步一次。",
+                "The directory was lost with the damaged database; sync once.",
             ),
             DeviceError::AlreadyEnrolled(person) => Self::new(
                 "already_enrolled",

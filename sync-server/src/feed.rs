@@ -278,7 +278,8 @@ pub fn keys_of(person_keys: Vec<String>, device: DeviceId) -> Vec<String> {
 
 /// What comes after `cursor` for these audience keys, up to `budget` bytes of
 /// envelopes (and always one). Envelopes that the phone sent in this very
-/// request are left out, others of its own come as verdicts.
+/// request are left out. Others of its own come as verdicts, and as items like
+/// anybody's: the phone may have lost them with its database.
 ///
 /// # Errors
 /// See [`DbError`].
@@ -314,8 +315,7 @@ pub fn pull(
         }
         let author: [u8; 16] = row.get(5)?;
         if author == caller.device.0 {
-            pulled.verdicts.push(judgement);
-            continue;
+            pulled.verdicts.push(judgement.clone());
         }
         let envelope: Vec<u8> = row.get(6)?;
         if !judgement.standing.is_shared() {

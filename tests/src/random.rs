@@ -22,11 +22,12 @@ use shaodao_core::domain::directory::DeviceState;
 use shaodao_core::domain::ids::{BootId, DeviceId, EnvelopeHash, PersonId, RecordId};
 use shaodao_core::domain::time::{Anchor, Claim, LastContact};
 use shaodao_core::envelope::Envelope;
-use shaodao_core::store::Store;
+use shaodao_core::store::opening::Check;
+use shaodao_core::store::{Files, Store};
 use shaodao_core::sync::settle::{Incoming, Settlement};
 use shaodao_core::sync::wire::Standing;
 
-use crate::home::key;
+use crate::home::{key, unbacked};
 use crate::world::{HOUR_MS, MORNING_MS};
 
 /// Everybody who acts.
@@ -143,7 +144,13 @@ pub fn causal_order(envelopes: &[Incoming], rng: &mut StdRng) -> Vec<Incoming> {
 /// A phone's database that received the envelopes in this order, in pages of
 /// random size, some of them twice.
 pub fn replica(path: &Path, order: &[Incoming], rng: &mut StdRng) -> Store {
-    let mut store = Store::open(path, &key()).expect("opens");
+    let files = Files {
+        database: path.to_owned(),
+        unbacked: unbacked(path),
+        key: key(),
+        wall_ms: MORNING_MS,
+    };
+    let (mut store, _) = Store::open(&files, Check::Quick, rng).expect("opens");
     let mut at = 0;
     while at < order.len() {
         let end = (at + rng.random_range(1..200)).min(order.len());

@@ -133,3 +133,58 @@ fn a_finding_goes_all_the_way_from_four_terminals() {
     run(&secretary, &["reopen", &finding, "--reason", "再次泄漏"]);
     assert_eq!(run(&secretary, &["show", &finding])["stage"], "accepted");
 }
+
+#[test]
+fn a_copied_folder_is_a_new_phone_and_its_work_is_done_again() {
+    let folder = std::env::temp_dir().join(format!("shaodao-copied-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let folder = Folder(folder);
+    let server = ServerProcess::start(&folder.0, MORNING_MS).expect("a server");
+    let old = enrolled(&server, &folder.0, "P01006-01");
+    let report = [
+        "report",
+        "井盖破损",
+        "--category",
+        "C0101",
+        "--grid",
+        "530102001006001",
+    ];
+    let finding = record(&run(&old, &report));
+    let (here, there) = (folder.0.join("P01006-01"), folder.0.join("copy"));
+    shaodao_tests::home::copied(&here, &there);
+
+    let new = Terminal::new(&there).expect("the phone program");
+    let status = run(&new, &["status"]);
+    assert_eq!(status["person"], Json::Null);
+    assert_eq!(
+        (&status["outbox"], &status["salvaged"]),
+        (&0.into(), &1.into())
+    );
+    assert_eq!(status["incidents"][0]["why"], "restored");
+    assert_eq!(
+        new.run(&["redo"]).expect_err("not enrolled")["error"]["code"],
+        "not_enrolled"
+    );
+    new.enrol(&server, "P01006-01").expect("enrols");
+    run(&new, &["sync"]);
+    assert_eq!(run(&new, &["salvaged"])[0]["record"], *finding);
+    assert_eq!(run(&new, &["redo"])["refused"], serde_json::json!([]));
+    assert_eq!(run(&new, &["sync"])["accepted"], 1);
+    assert_eq!(run(&new, &["status"])["salvaged"], 0);
+
+    // The key lies beside the database, for its owner alone.
+    let key = there.join("key");
+    std::fs::write(&key, [1; 32]).expect("another key");
+    let refused = new.run(&["status"]).expect_err("another key");
+    assert_eq!(refused["error"]["code"], "wrong_key");
+    std::fs::remove_file(&key).expect("no key");
+    let refused = new.run(&["status"]).expect_err("no key");
+    assert_eq!(refused["error"]["code"], "no_key");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let key = std::fs::metadata(here.join("key")).expect("a key");
+        assert_eq!(key.permissions().mode() & 0o777, 0o600);
+    }
+}

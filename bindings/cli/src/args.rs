@@ -240,15 +240,21 @@ pub enum Command {
     Stats(Stats),
     /// 未入账的操作:原因、保存情况、谁能帮忙 What was not accepted: why, what is kept, who can help
     Troubles,
-    /// 重做未入账的操作 Do an action again that was not accepted
-    Redo {
-        /// 操作的前几位 The beginning of the action, see `shaodao troubles`
-        action: String,
-    },
     /// 同步 Send what waits and fetch what is new
     Sync,
     /// 状态 How this phone stands
     Status,
+    /// 待重做:换机或恢复备份前没有上传的操作 What a former device of yours could not send
+    Salvaged,
+    /// 重做未入账的、或旧设备没能上传的操作 Do again what was not accepted, or what a former device could not send
+    Redo {
+        /// 操作编号的前几位(见 troubles、salvaged);不写为旧设备的全部 First characters of the action, as
+        /// `troubles` and `salvaged` list it; all of the former device if not given
+        action: Option<String>,
+        /// 不重做,从列表中去掉 Take it off the list instead
+        #[arg(long, requires = "action")]
+        forget: bool,
+    },
 }
 
 /// 登记:显示六位核对码,等管理员确认。 Shows six digits and waits until the administrator confirms them.

@@ -1,18 +1,22 @@
-//! What became of the owner's actions where it was not plain acceptance, and
-//! doing one of them again.
+//! What became of the owner's actions where it was not plain acceptance, what a
+//! former device of theirs could not send, and doing one of them again.
 //!
 //! Nothing that was not accepted is taken away: it stays as it was signed, to be
 //! read, copied and done again on the record as it is now. Done again on the
-//! same record, a report that is released later meets its twin and becomes a
-//! trace, not a second finding.
+//! same record, a report that is released or arrives later meets its twin and
+//! becomes a trace, not a second finding.
 
 use rand::Rng;
 
 use super::{Captured, Device, DeviceError, Draft};
+use crate::document::Document;
 use crate::domain::ids::EnvelopeHash;
+use crate::domain::reason::Reason;
+use crate::domain::record::Refused;
 use crate::domain::time::Moment;
 use crate::envelope::{self, Envelope};
 use crate::store::read::Trouble;
+use crate::store::salvage::Salvaged;
 use crate::store::write::Along;
 use crate::sync::wire::Standing;
 
@@ -39,18 +43,24 @@ impl Device {
         Ok(opened)
     }
 
-    /// Does an action again, on the record as it is now; the old one is marked
-    /// as redone in the same transaction.
+    /// Does an action again, on the record as it is now: one that was not
+    /// accepted, or one of a former device. The old one is marked as redone in
+    /// the same transaction.
     ///
     /// # Errors
     /// There is no such action, it was done again already or may still count,
-    /// or it is not possible now either: nothing was saved.
+    /// or it is not possible now either: nothing was saved. Somebody else's is
+    /// refused as [`Reason::NotYours`].
     pub fn redo(
         &mut self,
         now: Moment,
         rng: &mut impl Rng,
         old: EnvelopeHash,
     ) -> Result<Captured, DeviceError> {
+        let mut salvaged = self.store.salvaged()?.into_iter();
+        if let Some(salvaged) = salvaged.find(|salvaged| salvaged.hash == old) {
+            return self.redo_salvaged(now, &salvaged);
+        }
         let troubles = self.troubles()?;
         let found = troubles
             .into_iter()
@@ -72,5 +82,38 @@ impl Device {
             ..Along::default()
         };
         self.capture_along(now, rng, draft, along)
+    }
+
+    fn redo_salvaged(&mut self, now: Moment, salvaged: &Salvaged) -> Result<Captured, DeviceError> {
+        let owner = self.owner.as_ref().ok_or(DeviceError::NotEnrolled)?;
+        let bytes = salvaged.envelope.as_ref();
+        let bytes = bytes.ok_or(DeviceError::NothingToRedo)?;
+        let action = envelope::open(bytes)?.envelope.action;
+        if action.person != owner.person {
+            return Err(DeviceError::Refused(Refused {
+                state: "new",
+                action: action.body.word().to_owned(),
+                reason: Reason::NotYours,
+            }));
+        }
+        let document = match self.store.kind_of(action.record)? {
+            Some(_) => self.document(action.record)?,
+            // Refused by name unless the action begins the record.
+            None => Document::new(action.kind, action.record)?,
+        };
+        let along = Along {
+            salvaged: Some(salvaged.hash),
+            ..Along::default()
+        };
+        self.capture_on(now, document, action.facts, action.body, along)
+    }
+
+    /// Forgets a salvaged action that its owner does not want, or of which only
+    /// the name is left.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub fn forget_salvaged(&mut self, hash: &EnvelopeHash) -> Result<(), DeviceError> {
+        Ok(self.store.settle_salvaged(hash)?)
     }
 }

@@ -7,10 +7,10 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::search::grams;
 use super::write::{
-    OWNERS_OTHER_PHONE, SOMEBODY_ELSES, find_record, insert_envelope, join_hashes, kind, members,
-    record_row, standing, write_record, write_search,
+    OWN, OWNERS_OTHER_PHONE, SOMEBODY_ELSES, find_record, insert_envelope, join_hashes, kind,
+    members, record_row, standing, write_record, write_search,
 };
-use super::{Store, StoreError, private, put_meta, put_progress};
+use super::{Store, StoreError, authentic, get_meta, private, put_meta, put_progress};
 use crate::document::rows::{changes_by_receipt, search_text};
 use crate::document::{Document, Member};
 use crate::domain::action::RecordKind;
@@ -62,6 +62,11 @@ impl Store {
         let applied = applied?;
         if applied.erased {
             self.empty_log()?;
+        }
+        if !settlement.judgements.is_empty() {
+            // A journal that holds more than it must is put right when the
+            // phone is opened next; the reply is saved.
+            let _ = self.rewrite_journal();
         }
         Ok(applied)
     }
@@ -129,6 +134,7 @@ impl Store {
             put_meta(&db, "directory_version", &version.cast_signed())?;
             put_meta(&db, "server_key", server_key)?;
         }
+        authentic(&db)?;
         Ok(db.commit().map(|()| applied)?)
     }
 }
@@ -211,8 +217,14 @@ fn arrived(
         None => {
             applied.pulled += 1;
             let standing = Standing::Pending;
+            // What this device has sent comes back when it started over.
+            let device: Option<[u8; 16]> = get_meta(db, "device")?;
+            let whose = match device == Some(incoming.sealed.envelope.device.0) {
+                true => OWN,
+                false => SOMEBODY_ELSES,
+            };
             (
-                insert_envelope(db, row, &incoming.sealed, standing, SOMEBODY_ELSES)?,
+                insert_envelope(db, row, &incoming.sealed, standing, whose)?,
                 standing,
             )
         }

@@ -5,6 +5,8 @@
 //!    them in a file that only its owner may read.
 //! 2. The database is given them raw, and SQLCipher encrypts and authenticates
 //!    every page with them.
+//! 3. Whatever else the phone encrypts beside the database takes a key of its
+//!    own, derived from them.
 //!
 //! What can go wrong: (1) the key is gone, and with it everything on the phone
 //! that the server has not got. It is never written into a log, an error or
@@ -12,7 +14,9 @@
 
 use std::fmt;
 
+use hkdf::Hkdf;
 use rand::Rng;
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 /// The 32 bytes that a phone's files are encrypted with.
@@ -35,6 +39,15 @@ impl DatabaseKey {
     /// The raw bytes, to keep them.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    /// A key for another purpose, which says nothing about this one.
+    pub(super) fn derive(&self, purpose: &str) -> Option<Zeroizing<[u8; 32]>> {
+        let mut derived = Zeroizing::new([0; 32]);
+        let expanded =
+            Hkdf::<Sha256>::new(None, self.0.as_ref()).expand(purpose.as_bytes(), derived.as_mut());
+        // Fails only for more output than 255 hashes.
+        expanded.ok().map(|()| derived)
     }
 
     /// The statement that hands the key to SQLCipher, as it is: without a
@@ -68,5 +81,19 @@ mod tests {
         assert_eq!(format!("{key:?}"), "DatabaseKey(..)");
         let statement = key.statement();
         assert!(statement.ends_with(&format!("x'{}'\"", "ab".repeat(32))));
+    }
+
+    #[test]
+    fn derived_keys_differ_by_purpose_and_key() {
+        let (one, other) = (DatabaseKey::new([1; 32]), DatabaseKey::new([2; 32]));
+        let keys = [
+            one.derive("a"),
+            one.derive("b"),
+            other.derive("a"),
+            Some(one.0.clone()),
+        ];
+        for (at, key) in keys.iter().enumerate() {
+            assert!(key.is_some() && keys[..at].iter().all(|before| before != key));
+        }
     }
 }

@@ -4,7 +4,7 @@
 use rusqlite::{OptionalExtension, Row, params_from_iter, types::Value as Sql};
 
 use super::write::{id, standing};
-use super::{Store, StoreError, get_meta, unsigned};
+use super::{Store, StoreError, authentic, get_meta, unsigned};
 use crate::domain::finding::{DUPLICATE_MS, FindingStage, Sighting};
 use crate::domain::ids::{BootId, EnvelopeHash, RecordId};
 use crate::domain::reason::Reason;
@@ -378,7 +378,9 @@ impl Store {
                 redone: row.get::<_, Option<[u8; 32]>>(5)?.map(EnvelopeHash),
             })
         })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let troubles = rows.collect::<Result<_, _>>()?;
+        authentic(&self.db)?;
+        Ok(troubles)
     }
 
     /// The outbox, oldest first, up to so many bytes (and always one).
@@ -401,6 +403,7 @@ impl Store {
             }
             outbox.push((super::write::hash(row, 0)?, bytes));
         }
+        authentic(&self.db)?;
         Ok(outbox)
     }
 

@@ -42,6 +42,28 @@ CREATE TABLE redone (
     by_hash  BLOB NOT NULL          -- of the action that took its place
 ) STRICT;
 
+-- When the files were set aside and the phone started over.
+CREATE TABLE incident (
+    id          INTEGER NOT NULL PRIMARY KEY,
+    at_ms       INTEGER NOT NULL,   -- wall clock
+    why         TEXT NOT NULL,      -- damaged, restored
+    aside       TEXT NOT NULL,      -- folder of the old files
+    same_device INTEGER NOT NULL,   -- 0: it had to enrol again
+    queued      INTEGER NOT NULL,   -- own actions in the outbox again
+    salvaged    INTEGER NOT NULL,   -- own actions in `salvaged`
+    lost        INTEGER NOT NULL    -- own actions of which only the name is left
+) STRICT;
+
+-- Own actions of a device that this phone is not any more, until their owner
+-- has done them again.
+CREATE TABLE salvaged (
+    id      INTEGER NOT NULL PRIMARY KEY,
+    hash    BLOB NOT NULL UNIQUE,   -- 32 bytes
+    record  BLOB NOT NULL,          -- 16 bytes
+    bytes   BLOB,                   -- NULL: only the name is left
+    settled INTEGER NOT NULL DEFAULT 0 -- 1: done again, or seen by its owner
+) STRICT;
+
 CREATE TABLE finding (
     record         INTEGER NOT NULL PRIMARY KEY REFERENCES record (id),
     own_stage      TEXT NOT NULL,

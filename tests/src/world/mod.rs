@@ -47,7 +47,7 @@ pub mod network;
 
 use network::{Fate, Weather};
 
-use crate::home::home;
+use crate::home::{home, unbacked};
 
 /// 2025-06-11, a Wednesday, 09:00 in Shanghai.
 pub const MORNING_MS: i64 = 1_749_603_600_000;
@@ -172,7 +172,19 @@ impl World {
 
     /// Gives somebody one more phone, which the stories call `name`.
     pub fn another_phone(&mut self, name: &str, person: &str) {
-        let mut phone = self.new_phone(name);
+        let phone = self.new_phone(name);
+        self.enrol(name, person, phone);
+    }
+
+    /// Gives somebody the phone whose files are in `folder` and enrols it; the
+    /// one they had is gone.
+    pub fn phone_in(&mut self, person: &str, folder: PathBuf) {
+        self.phones.remove(person);
+        let phone = self.new_phone_in(folder);
+        self.enrol(person, person, phone);
+    }
+
+    fn enrol(&mut self, name: &str, person: &str, mut phone: Phone) {
         let typed = self.ticket(person).typed.to_string();
         let code = self
             .hand_in(&mut phone.device, &typed)
@@ -185,7 +197,10 @@ impl World {
 
     /// A phone out of the box, nobody's yet.
     pub fn new_phone(&mut self, name: &str) -> Phone {
-        let folder = self.folder.join(name);
+        self.new_phone_in(self.folder.join(name))
+    }
+
+    fn new_phone_in(&mut self, folder: PathBuf) -> Phone {
         let device =
             Device::open(&home(&folder, self.now_ms), &mut self.rng).expect("the phone opens");
         Phone {
@@ -205,14 +220,20 @@ impl World {
             .unwrap_or_else(|| panic!("{person} has no phone"))
     }
 
-    /// Somebody copies a phone, bit for bit; the stories call the copy `name`.
+    /// Somebody copies a phone, bit for bit, with what backups leave out; the
+    /// stories call the copy `name`.
     pub fn copy_phone(&mut self, name: &str, of: &str) {
         let folder = self.folder.join(name);
-        std::fs::create_dir_all(&folder).expect("a folder for the copy");
-        let original = &self.of(of).folder.clone();
-        for file in std::fs::read_dir(original).expect("the phone's folder") {
-            let file = file.expect("a file");
-            std::fs::copy(file.path(), folder.join(file.file_name())).expect("copies");
+        let original = self.of(of).folder.clone();
+        for (from, to) in [
+            (original.clone(), folder.clone()),
+            (unbacked(&original), unbacked(&folder)),
+        ] {
+            std::fs::create_dir_all(&to).expect("a folder for the copy");
+            for file in std::fs::read_dir(from).expect("the phone's folder") {
+                let file = file.expect("a file");
+                std::fs::copy(file.path(), to.join(file.file_name())).expect("copies");
+            }
         }
         let copy = self.new_phone(name);
         self.phones.insert(name.to_owned(), copy);
@@ -299,6 +320,30 @@ impl World {
             .get_mut(person)
             .unwrap_or_else(|| panic!("{person} has no phone"));
         phone.restart(self.now_ms, &mut self.rng);
+    }
+
+    /// Somebody's phone is off while something happens to its files.
+    pub fn switched_off(&mut self, person: &str, meanwhile: impl FnOnce(&Path)) {
+        let phone = self.phones.remove(person);
+        let Phone {
+            device,
+            offline,
+            clock_error_ms,
+            folder,
+            ..
+        } = phone.unwrap_or_else(|| panic!("{person} has no phone"));
+        drop(device);
+        meanwhile(&folder);
+        let home = home(&folder, self.now_ms);
+        let phone = Phone {
+            device: Device::open(&home, &mut self.rng).expect("opens again"),
+            offline,
+            clock_error_ms,
+            folder,
+            boot: BootId::random(&mut self.rng),
+            booted_at_ms: self.now_ms,
+        };
+        self.phones.insert(person.to_owned(), phone);
     }
 
     /// Everybody who has a phone.

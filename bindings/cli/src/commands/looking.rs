@@ -14,6 +14,7 @@ use shaodao_core::domain::whistle::{TargetStage, WhistleStage};
 use shaodao_core::explain::Sentence;
 use shaodao_core::store::read::{FindingFilter, WhistleFilter};
 
+use super::salvaged::incident_json;
 use super::{Done, Hand, kind_of, said};
 use crate::args::{List, Part, Records};
 use crate::resolve;
@@ -361,12 +362,15 @@ impl Hand {
             Sight::OwnOnly(blind) if self.device.owner().is_some() => Some(blind),
             _ => None,
         };
+        let incidents = store.incidents().map_err(failed)?;
+        let salvaged = store.salvaged().map_err(failed)?;
         let owner = self.device.owner();
         let mut text = match owner {
             Some(owner) => {
-                let directory = self.device.directory().map_err(|error| said(&error))?;
-                let name = directory.name_of(&owner.person);
-                let street = &directory.street_name;
+                let directory = self.device.directory().ok();
+                let directory = directory.as_ref();
+                let name = directory.map_or_else(|| "—".to_owned(), |it| it.name_of(&owner.person));
+                let street = directory.map_or(&owner.street, |it| &it.street_name);
                 format!("{name}({}) {street}  {}\n", owner.person, owner.server)
             }
             None => self
@@ -406,6 +410,14 @@ impl Hand {
                 format!("⚠ {record} {}: {en}\n", trouble.standing.en()),
             ));
         }
+        text.push_str(&self.incident_lines(&incidents));
+        if !salvaged.is_empty() {
+            let count = salvaged.len();
+            text.push_str(&self.lang.pick(
+                format!("⚠ {count} 项操作待重做,见 shaodao salvaged\n"),
+                format!("⚠ {count} actions to be done again, see `shaodao salvaged`\n"),
+            ));
+        }
         let troubles: Vec<_> = troubles
             .iter()
             .map(|trouble| {
@@ -433,6 +445,8 @@ impl Hand {
                 "outbox": counts.outbox,
                 "last_contact_ms": contact.map(|contact| contact.server_ms),
                 "put_off": put_off,
+                "incidents": incidents.iter().map(incident_json).collect::<Vec<_>>(),
+                "salvaged": salvaged.len(),
                 "troubles": troubles,
             }),
         ))

@@ -31,6 +31,10 @@ mod whistles;
 mod looking;
 //
 mod troubles;
+//
+mod salvaged;
+
+use salvaged::tell_report;
 
 /// A phone in somebody's hand.
 struct Hand {
@@ -59,14 +63,20 @@ pub fn run(args: Args, lang: Lang) -> Result<Answer, Sentence> {
     let clock = Clock::new(&mut rng);
     let home = home(args.home, clock.now().wall_ms, &mut rng)?;
     let device = Device::open(&home, &mut rng).map_err(|error| Sentence::from(&error))?;
+    tell_report(&device, lang, args.json);
     let hand = Hand {
         device,
         clock,
-        rng,
+        rng: StdRng::from_rng(&mut rng),
         lang,
         json: args.json,
     };
-    hand.dispatch(args.command)
+    let done = hand.dispatch(args.command);
+    if done.as_ref().is_err_and(|error| error.code == "damaged") {
+        let repaired = Device::repair(&home, &mut rng).map_err(|error| Sentence::from(&error))?;
+        tell_report(&repaired, lang, args.json);
+    }
+    done
 }
 
 type Done = Result<Answer, Sentence>;
@@ -206,9 +216,10 @@ impl Hand {
             Command::Directory { part, text } => self.directory(part, text.as_deref()),
             Command::Stats(stats) => self.stats(&stats),
             Command::Troubles => self.troubles(),
-            Command::Redo { action } => self.redo(&action),
             Command::Sync => self.sync(),
             Command::Status => self.status(),
+            Command::Salvaged => self.salvaged(),
+            Command::Redo { action, forget } => self.redo(action.as_deref(), forget),
         }
     }
 

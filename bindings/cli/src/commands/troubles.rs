@@ -2,14 +2,12 @@
 
 use serde_json::{Value as Json, json};
 
-use shaodao_core::device::DeviceError;
 use shaodao_core::device::redo::OpenTrouble;
 use shaodao_core::domain::action::{Facts, Value};
 use shaodao_core::domain::calendar::local_text;
-use shaodao_core::domain::ids::EnvelopeHash;
 use shaodao_core::explain::who_can_help;
 
-use super::{Done, Hand, done_json, said};
+use super::{Done, Hand, said};
 use crate::view::{Answer, short};
 
 impl Hand {
@@ -28,29 +26,6 @@ impl Hand {
                 .to_owned();
         }
         Ok(Answer::new(text, json.into()))
-    }
-
-    pub(super) fn redo(&mut self, which: &str) -> Done {
-        let troubles = self.device.troubles().map_err(|error| said(&error))?;
-        let wanted = which.trim().to_lowercase();
-        let mut found: Vec<EnvelopeHash> = troubles
-            .iter()
-            .map(|open| open.trouble.hash)
-            .filter(|hash| wanted.len() >= 4 && hash.to_string().starts_with(&wanted))
-            .collect();
-        let old = match (found.pop(), found.len()) {
-            (Some(hash), 0) => hash,
-            _ => return Err(said(&DeviceError::NothingToRedo)),
-        };
-        let now = self.clock.now();
-        let captured = self.device.redo(now, &mut self.rng, old);
-        let captured = captured.map_err(|error| said(&error))?;
-        let record = short(captured.record);
-        let text = self.lang.pick(
-            format!("✓ 已重做:{record}"),
-            format!("✓ done again: {record}"),
-        );
-        Ok(Answer::new(text, done_json(&captured, "redo")))
     }
 
     fn trouble(&self, open: &OpenTrouble) -> String {
