@@ -1,5 +1,5 @@
 //! Who may do what: device state × role × area × action, in one table
-//! ([`TABLE`]); the record's own state is the lifecycles' to judge. Judged on
+//! (`TABLE`); the record's own state is the lifecycles' to judge. Judged on
 //! the server, from the directory and the record, never from what an envelope
 //! says of its author; the phone asks the same function to tell its owner
 //! beforehand.
@@ -110,7 +110,8 @@ const TABLE: &[Row] = {
     use Who::{
         Answerable, Blower, OtherSide, Over, Reporter, Server, ServerEscalating, Target, Within,
     };
-    const EVERYBODY_NEAR: &[Who] = &[
+    const NEAR: &[Who] = &[Within(Member), Within(Secretary), Within(Dispatcher)];
+    const NEAR_OR_SUPERVISING: &[Who] = &[
         Within(Member),
         Within(Secretary),
         Within(Supervisor),
@@ -120,12 +121,7 @@ const TABLE: &[Row] = {
         row(
             Finding,
             &["report"],
-            &[
-                Over(Member),
-                Over(Secretary),
-                Over(Supervisor),
-                Over(Dispatcher),
-            ],
+            &[Over(Member), Over(Secretary), Over(Dispatcher)],
             None,
         ),
         row(
@@ -134,7 +130,7 @@ const TABLE: &[Row] = {
             &[Reporter, Over(Secretary), Over(Dispatcher)],
             None,
         ),
-        row(Finding, &["note"], EVERYBODY_NEAR, None),
+        row(Finding, &["note"], NEAR, None),
         row(Finding, &["withdraw"], &[Reporter], None),
         row(
             Finding,
@@ -179,7 +175,7 @@ const TABLE: &[Row] = {
             None,
         ),
         row(Whistle, &["ask_escalation"], &[Over(Secretary)], None),
-        row(Whistle, &["note"], EVERYBODY_NEAR, None),
+        row(Whistle, &["note"], NEAR, None),
         row(
             Whistle,
             &[
@@ -194,7 +190,12 @@ const TABLE: &[Row] = {
             &[Target],
             None,
         ),
-        row(Whistle, &["verify"], EVERYBODY_NEAR, Some(Never::OwnWork)),
+        row(
+            Whistle,
+            &["verify"],
+            NEAR_OR_SUPERVISING,
+            Some(Never::OwnWork),
+        ),
         row(
             Whistle,
             &["urge"],
@@ -215,7 +216,7 @@ const TABLE: &[Row] = {
             &[Server],
             None,
         ),
-        row(Whistle, &["stand_down"], &[Server, Blower], None),
+        row(Whistle, &["stand_down"], &[Server, Over(Dispatcher)], None),
     ]
 };
 
