@@ -71,6 +71,9 @@ pub fn histories(seed: u64, records: usize) -> Vec<Incoming> {
                 0 => first(*kind, finding, &mut rng),
                 _ => anything(*kind, finding, &mut rng),
             };
+            // What is answered is something heard of, or anything at all.
+            let heard_of = authors[who].heard.get(record);
+            let body = answering(body, heard_of, &mut rng);
             let author = &mut authors[who];
             let heard = author.heard.entry(*record).or_default();
             let old: BTreeSet<_> = heard.iter().flat_map(|hash| &cited[hash]).collect();
@@ -250,7 +253,7 @@ fn anything(kind: RecordKind, other: RecordId, rng: &mut StdRng) -> Body {
             fields: [(1, Value::Text(text))].into(),
         };
     }
-    match (kind, rng.random_range(0..14)) {
+    match (kind, rng.random_range(0..20)) {
         (RecordKind::Finding, 0) => Body::Report,
         (RecordKind::Finding, 1..=4) => Body::Correct,
         (RecordKind::Finding, 5) => Body::Note { text },
@@ -261,6 +264,7 @@ fn anything(kind: RecordKind, other: RecordId, rng: &mut StdRng) -> Body {
         (RecordKind::Finding, 10) => Body::Decline { reason },
         (RecordKind::Finding, 11) => Body::Withdraw { reason },
         (RecordKind::Finding, 12) => Body::Merge { into: other },
+        (RecordKind::Finding, 13) => Body::Urge { text },
         (RecordKind::Finding, _) => Body::Reopen { reason },
         (RecordKind::Whistle, 0) => Body::Sign { party },
         (RecordKind::Whistle, 1 | 2) => Body::Arrive {
@@ -295,6 +299,7 @@ fn anything(kind: RecordKind, other: RecordId, rng: &mut StdRng) -> Body {
             round: rng.random_range(1..3),
         },
         (RecordKind::Whistle, 12) => Body::StandDown { text, round: 1 },
+        (RecordKind::Whistle, 14..=18) => requested(party, text, passed, rng),
         (RecordKind::Whistle, _) => match passed {
             true => Body::Summon {
                 targets: vec![Target {
@@ -305,6 +310,79 @@ fn anything(kind: RecordKind, other: RecordId, rng: &mut StdRng) -> Body {
             },
             false => Body::Correct,
         },
+    }
+}
+
+/// Requests, rulings, and what moves a clock.
+fn requested(party: String, text: String, passed: bool, rng: &mut StdRng) -> Body {
+    let reason = text.clone();
+    let at_ms = MORNING_MS + rng.random_range(-5..60) * HOUR_MS;
+    let nobody = EnvelopeHash([0; 32]);
+    match rng.random_range(0..9) {
+        0 => Body::DeclineSummons { party, reason },
+        1 => Body::Object { party, reason },
+        2 => Body::AskExtension {
+            party,
+            until_ms: at_ms,
+            reason,
+        },
+        3 => Body::AskSuspension {
+            party,
+            review_ms: at_ms,
+            reason,
+        },
+        4 | 5 => Body::Rule {
+            request: nobody,
+            granted: passed,
+            until_ms: rng.random_bool(0.5).then_some(at_ms),
+            text,
+        },
+        6 => Body::Resume { reason },
+        7 => match passed {
+            true => Body::Supervise {
+                party,
+                text,
+                reply_by_ms: at_ms,
+            },
+            false => Body::Recompute {
+                due_ms: at_ms,
+                terms: None,
+                reason,
+            },
+        },
+        _ => match passed {
+            true => Body::Reply {
+                supervision: nobody,
+                text,
+            },
+            false => Body::Urge { text },
+        },
+    }
+}
+
+/// The same action, answering one that its author has heard of.
+fn answering(body: Body, heard: Option<&BTreeSet<EnvelopeHash>>, rng: &mut StdRng) -> Body {
+    let mut heard = heard.into_iter().flatten();
+    let Some(one) = heard.nth(rng.random_range(0..6)).copied() else {
+        return body;
+    };
+    match body {
+        Body::Rule {
+            granted,
+            until_ms,
+            text,
+            ..
+        } => Body::Rule {
+            request: one,
+            granted,
+            until_ms,
+            text,
+        },
+        Body::Reply { text, .. } => Body::Reply {
+            supervision: one,
+            text,
+        },
+        body => body,
     }
 }
 

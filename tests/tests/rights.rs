@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use shaodao_core::domain::action::{
     BLOWER, Body, EscalationCause, Facts, Level, Order, Party, RecordKind, Target, Value, fact,
 };
-use shaodao_core::domain::directory::Directory;
+use shaodao_core::domain::directory::{Directory, Grant, Role};
 use shaodao_core::domain::ids::{EnvelopeHash, RecordId};
 use shaodao_core::domain::reason::Reason;
 use shaodao_core::domain::record::capture;
@@ -486,4 +486,78 @@ fn every_cell_is_as_the_handbook_says() {
     println!("{cells} cells");
     // 12 actions in 7 states and 30 in 9, for 15 people, in 3 device states.
     assert_eq!(cells, (12 * 7 + 30 * 9) * 15 * 3);
+}
+
+#[test]
+fn nobody_judges_their_own_work_under_another_role_either() {
+    // What could go wrong: an inspector is a target by post and looks at the
+    // result as a supervisor; or comes for one target and verifies it as the
+    // holder of another post.
+    let directory = pack::directory(pack::HUASHAN).expect("the sample street");
+    let (inspector, post) = ("P01006-05", "post:530102001006001/inspector");
+    let mut paper = Paper::new(RecordKind::Whistle);
+    let target = Target {
+        party: Party::parse(post).expect("a party"),
+        lead: true,
+        mandatory: true,
+    };
+    let order = Order {
+        targets: vec![target],
+        ..order(None)
+    };
+    paper.act(&directory, "P01006-00", MORNING_MS, Body::Issue(order));
+    let arrive = Body::Arrive {
+        party: post.to_owned(),
+        heads: 1,
+        position: None,
+        away: None,
+    };
+    let feedback = Body::Feedback {
+        party: post.to_owned(),
+        text: text(),
+    };
+    paper.act(&directory, inspector, MORNING_MS, arrive);
+    paper.act(&directory, inspector, MORNING_MS, feedback);
+    let verify = || Body::Verify {
+        party: post.to_owned(),
+        passed: true,
+        text: text(),
+    };
+    let reason = |paper: &mut Paper, directory: &Directory, body| {
+        let facts = Facts::new();
+        let tried = paper.try_act(directory, inspector, MORNING_MS, facts, body);
+        tried.err().map(|refused| refused.reason)
+    };
+    let own = reason(&mut paper, &directory, verify());
+    assert_eq!(own, Some(Reason::OwnWork), "acts for the target");
+    // The post is somebody else's by now; what was done stays done.
+    let mut later = directory.clone();
+    if let Some(person) = later.people.get_mut(&inspector.into()) {
+        person.posts.clear();
+    }
+    let own = reason(&mut paper, &later, verify());
+    assert_eq!(own, Some(Reason::OwnWork), "was there");
+    paper.act(&directory, "S-03", MORNING_MS, verify());
+    paper.act(
+        &directory,
+        "P01006-00",
+        MORNING_MS,
+        Body::Conclude { text: text() },
+    );
+    let score = |party: &str| Body::Evaluate {
+        party: party.to_owned(),
+        score: 5,
+        text: text(),
+    };
+    // Made secretary since: still no score for one's own work.
+    if let Some(person) = later.people.get_mut(&inspector.into()) {
+        person.grants.push(Grant {
+            role: Role::Secretary,
+            scope: COMMUNITY.to_owned(),
+        });
+    }
+    for party in [post, BLOWER] {
+        let own = reason(&mut paper, &later, score(party));
+        assert_eq!(own, Some(Reason::OwnScore), "{party}");
+    }
 }

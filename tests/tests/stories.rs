@@ -2,7 +2,9 @@
 
 mod stories {
     mod disagreement;
+    mod doubles;
     mod end_to_end;
     mod escalation;
+    mod requests;
     mod storage;
 }

@@ -5,10 +5,10 @@
 //! beforehand.
 //!
 //! 1. A device that is not active may do nothing.
-//! 2. The row of the action names those who may; standing to the record in one
-//!    of these ways is enough.
-//! 3. The row also names what nobody may do, whatever roles they hold: judge
-//!    their own work, score themselves.
+//! 2. The row of the action names what nobody may do, whatever roles they hold:
+//!    judge their own work, score themselves.
+//! 3. The row names those who may; standing to the record in one of these ways
+//!    is enough.
 
 use super::action::{Action, BLOWER, Body, Level, Party, RecordKind, Value, fact};
 use super::directory::{Directory, Person, Role, covers};
@@ -255,16 +255,15 @@ pub fn permit(
     let person = directory
         .person(&action.person)
         .ok_or(Reason::UnknownPerson)?;
+    match row.never {
+        Some(Never::OwnWork) => asking.not_own_work(person)?,
+        Some(Never::OwnScore) => asking.not_own_score(person)?,
+        None => {}
+    }
     let mut refusal = None;
     for who in row.who {
         match asking.stands(*who, person) {
-            Ok(()) => {
-                return match row.never {
-                    Some(Never::OwnWork) => asking.not_own_work(person),
-                    Some(Never::OwnScore) => asking.not_own_score(person),
-                    None => Ok(()),
-                };
-            }
+            Ok(()) => return Ok(()),
             // That the right role is held elsewhere says most.
             Err(Reason::NotYourArea) => refusal = Some(Reason::NotYourArea),
             Err(reason) => refusal = refusal.or(Some(reason)),
