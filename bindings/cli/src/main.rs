@@ -3,7 +3,7 @@
 //! would do.
 //!
 //! [`args`] says what can be asked, [`resolve`] finds the records and people
-//! that are meant, [`commands`] does it, [`view`] says what came of it, to
+//! that are meant, [`commands`] does it, [`view`] and [`clock_view`] say what came of it, to
 //! people and to scripts.
 
 use std::io::IsTerminal;
@@ -13,6 +13,7 @@ use clap::Parser;
 
 mod args;
 mod clock;
+mod clock_view;
 mod commands;
 mod lang;
 mod resolve;
