@@ -138,6 +138,28 @@ fn two_reports_of_one_problem_are_offered_for_a_merge_and_the_double_follows() {
 }
 
 #[test]
+fn two_findings_merged_into_each_other_do_not_vanish() {
+    // What could go wrong: two offices tidy up at the same time, each merges
+    // the other's report, and a problem that is nobody's any more.
+    let mut world = World::new("merged-both", 1);
+    let dispatcher = "S-01";
+    for person in [HEAD, SECRETARY, dispatcher] {
+        world.phone(person);
+    }
+    let one = world.report(HEAD, GRID, "E0102", "门口有垃圾");
+    let other = world.report(HEAD, GRID, "E0102", "路口有垃圾");
+    world.settle();
+    world.whistle(SECRETARY, NORTH_GATE, one, &[URBAN_POST], 2);
+    world.on_finding(SECRETARY, one, Body::Merge { into: other });
+    world.on_finding(dispatcher, other, Body::Merge { into: one });
+    world.settle();
+    world.pass(3 * HOUR_MS);
+    let escalations = "SELECT COUNT(*) FROM escalation";
+    assert_eq!(world.server_count(escalations), 1, "somebody has to look");
+    world.settle();
+}
+
+#[test]
 fn two_whistles_for_one_finding_both_stand_and_the_secretary_is_offered_to_join_them() {
     // What could go wrong: one of two honest orders silently gone, or two teams
     // on the way to one heap of rubbish and nobody told.

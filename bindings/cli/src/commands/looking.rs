@@ -7,7 +7,7 @@ use shaodao_core::domain::action::Party;
 use shaodao_core::domain::available::Available;
 use shaodao_core::domain::calendar::local_text;
 use shaodao_core::domain::directory::Role;
-use shaodao_core::domain::finding::FindingStage;
+use shaodao_core::domain::finding::{FindingStage, FindingState};
 use shaodao_core::domain::ids::RecordId;
 use shaodao_core::domain::reason::Reason;
 use shaodao_core::domain::record::RecordState;
@@ -129,11 +129,28 @@ impl Hand {
                 (rivals.iter().map(|it| it.record).collect(), label, "rivals")
             }
         };
+        if let RecordState::Finding(finding) = &view.state {
+            self.follows(finding, answer)?;
+        }
         answer.json[name] = records.iter().map(ToString::to_string).collect();
         if !records.is_empty() {
             let listed = self.records(&records)?.text;
             answer.text.push_str(&format!("{label}\n{listed}"));
         }
+        Ok(())
+    }
+
+    /// The finding that a double was merged into, and where that stands.
+    fn follows(&self, finding: &FindingState, answer: &mut Answer) -> Result<(), Sentence> {
+        let Some(into) = finding.merged_into else {
+            return Ok(());
+        };
+        let row = self.device.store().finding(into);
+        let row = row.map_err(|error| Sentence::from(&error))?;
+        answer.json["follows"] = json!(row.map(|row| row.stage.word()));
+        let label = self.lang.pick("已并入:", "Follows:");
+        let listed = self.records(&[into])?.text;
+        answer.text.push_str(&format!("{label}\n{listed}"));
         Ok(())
     }
 
