@@ -24,13 +24,12 @@ use zeroize::Zeroizing;
 use crate::document::{Document, Member, WriteError};
 use crate::domain::action::{Action, Body, Facts, RecordKind, Value, fact};
 use crate::domain::available::{Available, Viewer, available_actions};
-use crate::domain::directory::Directory;
+use crate::domain::directory::{DeviceState, Directory};
 use crate::domain::finding::Sighting;
 use crate::domain::history::History;
 use crate::domain::ids::{DeviceId, EnvelopeHash, PersonId, RecordId};
 use crate::domain::reason::Reason;
 use crate::domain::record::{RecordState, Refused, capture};
-use crate::domain::rights::DeviceState;
 use crate::domain::time::{Claim, Moment};
 use crate::envelope::{Envelope, OpenError};
 use crate::pack::{self, PackError};
@@ -363,39 +362,6 @@ impl Device {
             record: document.id(),
             hash: sealed.hash,
         })
-    }
-
-    /// Whether an action would be possible, and why not: what a screen asks
-    /// before it shows a button.
-    ///
-    /// # Errors
-    /// See [`DeviceError`].
-    pub fn could(&self, now: Moment, draft: &Draft) -> Result<(), DeviceError> {
-        let directory = self.directory()?;
-        let owner = self.owner.as_ref().ok_or(DeviceError::NotEnrolled)?;
-        let (record, state, history) = match draft.record {
-            Some(record) => {
-                let document = self.document(record)?;
-                (record, document.fold(), document.history())
-            }
-            None => (
-                RecordId([0; 16]),
-                RecordState::empty(draft.kind),
-                History::default(),
-            ),
-        };
-        let action = Action {
-            kind: draft.kind,
-            record,
-            person: owner.person.clone(),
-            facts: draft.facts.clone(),
-            body: draft.body.clone(),
-        };
-        let claim = Claim::at(now, self.store.contact()?);
-        let device = DeviceState::Active;
-        Ok(capture(
-            &directory, device, &action, claim, &state, &history,
-        )?)
     }
 
     /// What the facts of a report resemble, among what is on this phone: open

@@ -2,11 +2,10 @@
 //! acts has seen all of it, or what they are said to have seen.
 
 use shaodao_core::domain::action::{Action, Body, Facts, RecordKind};
-use shaodao_core::domain::directory::Directory;
+use shaodao_core::domain::directory::{DeviceState, Directory};
 use shaodao_core::domain::history::{Entry, History, Register, Registers};
 use shaodao_core::domain::ids::{BootId, EnvelopeHash, PersonId, RecordId};
 use shaodao_core::domain::record::{RecordState, Refused, capture};
-use shaodao_core::domain::rights::DeviceState;
 use shaodao_core::domain::time::{Anchor, Claim};
 
 /// A record on paper.

@@ -11,12 +11,11 @@ use shaodao_core::domain::action::{
     BLOWER, Body, EscalationCause, Facts, Level, Order, Party, RecordKind, Target, Value, fact,
 };
 use shaodao_core::domain::available::{Available, Viewer, available_actions};
-use shaodao_core::domain::directory::Directory;
+use shaodao_core::domain::directory::{DeviceState, Directory};
 use shaodao_core::domain::history::{Entry, History};
 use shaodao_core::domain::ids::{EnvelopeHash, PersonId, RecordId};
 use shaodao_core::domain::reason::Reason;
 use shaodao_core::domain::record::{RecordState, Refused, capture};
-use shaodao_core::domain::rights::DeviceState;
 use shaodao_core::domain::whistle::{TargetStage, WhistleState};
 use shaodao_core::pack;
 use shaodao_tests::paper::{Paper, claim};

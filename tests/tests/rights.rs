@@ -10,11 +10,10 @@ use std::collections::BTreeMap;
 use shaodao_core::domain::action::{
     BLOWER, Body, EscalationCause, Facts, Level, Order, Party, RecordKind, Target, Value, fact,
 };
-use shaodao_core::domain::directory::{Directory, Grant, Role};
+use shaodao_core::domain::directory::{DeviceState, Directory, Grant, Role};
 use shaodao_core::domain::ids::{EnvelopeHash, RecordId};
 use shaodao_core::domain::reason::Reason;
 use shaodao_core::domain::record::capture;
-use shaodao_core::domain::rights::DeviceState;
 use shaodao_core::pack;
 use shaodao_tests::paper::{Paper, claim};
 use shaodao_tests::world::{HOUR_MS, MORNING_MS, finding_facts};
@@ -411,6 +410,11 @@ fn action(label: &str, person: &str, owed: Option<Owed>) -> (Facts, Body) {
     (Facts::new(), body)
 }
 
+fn device_in(word: &str) -> DeviceState {
+    let mut states = DeviceState::ALL.into_iter();
+    states.find(|state| state.word() == word).expect("a state")
+}
+
 /// Reasons of rights, not of states.
 const RIGHTS_REASONS: [Reason; 8] = [
     Reason::NotYourRole,
@@ -458,7 +462,7 @@ fn every_cell_is_as_the_handbook_says() {
                     };
                     for device in &devices[1..] {
                         let at = format!("{column} {label} {state} {}", device[0]);
-                        let device_state = DeviceState::from_word(device[0]).expect("a state");
+                        let device_state = device_in(device[0]);
                         let claim = claim(MORNING_MS + 2 * 60_000);
                         let answer =
                             capture(&directory, device_state, &action, claim, &folded, &history);

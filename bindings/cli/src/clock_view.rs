@@ -8,7 +8,7 @@ use shaodao_core::domain::available::Available;
 use shaodao_core::domain::calendar::local_text;
 use shaodao_core::domain::deadline;
 use shaodao_core::domain::ids::EnvelopeHash;
-use shaodao_core::domain::whistle::WhistleState;
+use shaodao_core::domain::whistle::{TargetState, WhistleState};
 
 use crate::view::View;
 
@@ -70,6 +70,17 @@ impl View<'_> {
             ));
         }
         text
+    }
+
+    /// When a target's rework is due; empty if none is awaited.
+    pub(crate) fn rework(&self, target: &TargetState) -> String {
+        match deadline::rework_due(target, self.directory) {
+            Some(due) => {
+                let label = self.lang.pick("返工期限", "rework due");
+                format!(" {label} {}", local_text(due.at_ms))
+            }
+            None => String::new(),
+        }
     }
 
     /// A ruling in words.

@@ -254,8 +254,9 @@ impl View<'_> {
                 .lang
                 .pick(stage.zh().to_owned(), stage.word().replace('_', " "));
             text.push_str(&format!(
-                "  → {} {role} [{stage}]\n",
-                self.directory.party_name(&target.target.party)
+                "  → {} {role} [{stage}]{}\n",
+                self.directory.party_name(&target.target.party),
+                self.rework(target),
             ));
         }
         text.push_str(&self.requests(whistle));

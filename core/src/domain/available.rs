@@ -7,11 +7,10 @@
 
 use super::action::{Action, BLOWER, Body, Facts, Party, Target, Value, fact};
 use super::deadline;
-use super::directory::Directory;
+use super::directory::{DeviceState, Directory};
 use super::history::History;
 use super::ids::{EnvelopeHash, PersonId, RecordId};
 use super::record::{RecordState, capture};
-use super::rights::DeviceState;
 use super::time::Claim;
 use super::whistle::WhistleState;
 

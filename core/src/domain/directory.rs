@@ -69,6 +69,32 @@ impl Role {
     }
 }
 
+/// Whether a device may take part. Decided by an administrator, known to the
+/// server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DeviceState {
+    /// 使用中
+    Active,
+    /// 停用: for the time being; what it sends is set aside.
+    Suspended,
+    /// 注销: lost or handed back, for ever.
+    Revoked,
+}
+
+impl DeviceState {
+    /// Every state.
+    pub const ALL: [DeviceState; 3] = [Self::Active, Self::Suspended, Self::Revoked];
+
+    /// The stable word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
 /// A role within a scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
@@ -202,9 +228,9 @@ impl Directory {
         self.people.get(id)
     }
 
-    /// A calendar by edition; `None` if it is not here.
-    pub fn calendar_of(&self, edition: &str) -> Option<&Calendar> {
-        Some(&self.calendar).filter(|calendar| calendar.version == edition)
+    /// An edition of the calendar by its name; `None` if it is not here.
+    pub fn calendar(&self, version: &str) -> Option<&Calendar> {
+        Some(&self.calendar).filter(|calendar| calendar.version == version)
     }
 
     /// Names the policy in force.

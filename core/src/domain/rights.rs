@@ -11,43 +11,11 @@
 //!    is enough.
 
 use super::action::{Action, BLOWER, Body, Level, Party, RecordKind, Value, fact};
-use super::directory::{Directory, Person, Role, covers};
+use super::directory::{DeviceState, Directory, Person, Role, covers};
 use super::ids::PersonId;
 use super::reason::Reason;
 use super::record::RecordState;
 use super::whistle::WhistleState;
-
-/// Whether a device may act. Data of the server's; a phone that hears nothing
-/// else takes itself for active.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum DeviceState {
-    /// Enrolled and in use.
-    #[default]
-    Active,
-    /// Stopped for the time being.
-    Suspended,
-    /// Lost or handed in: for good.
-    Revoked,
-}
-
-impl DeviceState {
-    /// Every state.
-    pub const ALL: [DeviceState; 3] = [Self::Active, Self::Suspended, Self::Revoked];
-
-    /// The stable word.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Suspended => "suspended",
-            Self::Revoked => "revoked",
-        }
-    }
-
-    /// The state with this word.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.word() == word)
-    }
-}
 
 /// How somebody may stand to a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

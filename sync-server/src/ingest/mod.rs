@@ -19,10 +19,10 @@ use rusqlite::{OptionalExtension, params};
 
 use shaodao_core::document::{Member, WriteError};
 use shaodao_core::domain::action::Action;
+use shaodao_core::domain::directory::DeviceState;
 use shaodao_core::domain::ids::{DeviceId, EnvelopeHash, PersonId, RecordId};
 use shaodao_core::domain::reason::Reason;
 use shaodao_core::domain::record::capture;
-use shaodao_core::domain::rights::DeviceState;
 use shaodao_core::domain::time::{Anchor, Claim};
 use shaodao_core::envelope::{self, Chain, Envelope, Sealed};
 use shaodao_core::sync::settle::{Cited, effective_seen};
