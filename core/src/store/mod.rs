@@ -32,6 +32,8 @@ pub mod read;
 pub mod search;
 
 const SCHEMA_VERSION: i64 = 1;
+/// Version of the directory that the due times in the rows go by.
+const ROWS_DIRECTORY: &str = "rows_directory_version";
 
 /// The database could not do what was asked; nothing was half-done.
 #[derive(Debug, thiserror::Error)]
@@ -103,7 +105,8 @@ impl Store {
         Ok(store)
     }
 
-    /// Whose calendar and policy the rows written from now on go by.
+    /// Whose calendar and policy the rows written from now on go by. Rows that
+    /// were written by another version follow with the next reply.
     pub fn go_by(&mut self, directory: Arc<Directory>) {
         self.directory = Some(directory);
     }

@@ -4,7 +4,7 @@
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::search::grams;
-use super::{Store, StoreError, get_meta, put_meta, put_progress};
+use super::{ROWS_DIRECTORY, Store, StoreError, get_meta, put_meta, put_progress};
 use crate::document::rows::{FindingRow, Rows, WhistleRow, project, search_text};
 use crate::document::{Document, Member};
 use crate::domain::action::RecordKind;
@@ -87,6 +87,13 @@ impl Store {
             }
         }
         put_progress(&transaction, &progress)?;
+        if let Some(directory) = directory {
+            put_meta(
+                &transaction,
+                ROWS_DIRECTORY,
+                &directory.version.cast_signed(),
+            )?;
+        }
         Ok(transaction.commit()?)
     }
 
