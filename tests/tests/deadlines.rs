@@ -304,6 +304,57 @@ fn a_running_limit_keeps_its_calendar() {
 }
 
 #[test]
+fn terms_that_do_not_explain_the_date_do_not_move_it() {
+    // What could go wrong: a due time that leaps when the first pause comes.
+    let directory = pack::directory(pack::HUASHAN).expect("the sample street");
+    let mut sheet = Sheet::blown(None, MONDAY_MS + DAY_MS);
+    let body = Body::Recompute {
+        due_ms: MONDAY_MS + 2 * DAY_MS,
+        terms: Some(terms(&directory, "1d")),
+        reason: "另行约定".to_owned(),
+    };
+    sheet.paper.act(&directory, SECRETARY, MONDAY_MS, body);
+    assert_eq!(sheet.due_ms(), MONDAY_MS + 2 * DAY_MS);
+    let pause = sheet.asks_to_pause(MONDAY_MS, MONDAY_MS + HOUR_MS);
+    sheet.rules(MONDAY_MS, pause, true, None);
+    assert_eq!(sheet.due_ms(), MONDAY_MS + 2 * DAY_MS + HOUR_MS);
+}
+
+#[test]
+fn two_failed_verifications_do_not_escalate_while_the_clock_stands() {
+    let mut sheet = Sheet::blown(Some("3d"), 0);
+    let party = || URBAN_POST.to_owned();
+    let arrive = Body::Arrive {
+        party: party(),
+        heads: 1,
+        position: None,
+        away: None,
+    };
+    sheet.paper.act(&sheet.directory, URBAN, MONDAY_MS, arrive);
+    for _ in 0..2 {
+        let feedback = Body::Feedback {
+            party: party(),
+            text: "已清理".to_owned(),
+        };
+        let failed = Body::Verify {
+            party: party(),
+            passed: false,
+            text: "还在".to_owned(),
+        };
+        sheet
+            .paper
+            .act(&sheet.directory, URBAN, MONDAY_MS, feedback);
+        sheet.paper.act(&sheet.directory, "S-03", MONDAY_MS, failed);
+    }
+    assert!(sheet.escalates_at(MONDAY_MS + 1));
+    let review_ms = MONDAY_MS + HOUR_MS;
+    let pause = sheet.asks_to_pause(MONDAY_MS, review_ms);
+    sheet.rules(MONDAY_MS, pause, true, None);
+    assert!(!sheet.escalates_at(MONDAY_MS + 1));
+    assert!(sheet.escalates_at(review_ms));
+}
+
+#[test]
 fn the_answer_to_a_superior_has_a_clock_of_its_own() {
     let mut sheet = Sheet::blown(Some("1d"), 0);
     let reply_by_ms = MONDAY_MS + HOUR_MS;
