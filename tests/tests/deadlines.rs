@@ -3,12 +3,14 @@
 //! What could go wrong: time lost or won by a pause, an extension or a change of
 //! the limit; a pause that is never ended; a deadline that a wrong clock moves.
 
-use shaodao_core::domain::action::{Body, Level, Order, Party, RecordKind, Target, Terms};
+use shaodao_core::domain::action::{
+    Body, EscalationCause, Level, Order, Party, RecordKind, Target, Terms,
+};
 use shaodao_core::domain::calendar::local_text;
 use shaodao_core::domain::deadline;
 use shaodao_core::domain::directory::Directory;
 use shaodao_core::domain::escalation;
-use shaodao_core::domain::ids::EnvelopeHash;
+use shaodao_core::domain::ids::{EnvelopeHash, RecordId};
 use shaodao_core::domain::reason::Reason;
 use shaodao_core::domain::record::RecordState;
 use shaodao_core::domain::time::Judged;
@@ -184,6 +186,46 @@ fn a_forgotten_pause_ends_at_its_review_date() {
     assert_eq!(until(MONDAY_MS), Some(MONDAY_MS + 2 * DAY_MS));
     assert_eq!(until(MONDAY_MS + 2 * DAY_MS), None);
     assert_eq!(sheet.due(), "2025-06-18 16:30");
+}
+
+#[test]
+fn a_pause_moves_nothing_beyond_its_ends() {
+    // Resumed after the review date had ended it already.
+    let mut sheet = Sheet::blown(Some("1d"), 0);
+    let pause = sheet.asks_to_pause(MONDAY_MS, MONDAY_MS + 2 * DAY_MS);
+    sheet.rules(MONDAY_MS, pause, true, None);
+    sheet.resumes(MONDAY_MS + 2 * DAY_MS + HOUR_MS);
+    assert_eq!(sheet.due(), "2025-06-18 16:30");
+    // Asked for in the last moment, when no time was left to be saved.
+    let due_ms = MONDAY_MS + DAY_MS;
+    let mut sheet = Sheet::blown(None, due_ms);
+    let pause = sheet.asks_to_pause(due_ms, due_ms + DAY_MS);
+    sheet.rules(due_ms, pause, true, None);
+    assert_eq!(sheet.due_ms(), due_ms);
+}
+
+#[test]
+fn an_escalation_that_was_asked_for_in_time_does_not_answer_the_deadline() {
+    let due_ms = MONDAY_MS + DAY_MS;
+    let mut sheet = Sheet::blown(None, due_ms);
+    let escalate = Body::Escalate {
+        cause: EscalationCause::Asked,
+        into: RecordId([6; 16]),
+        round: 1,
+    };
+    let stand_down = Body::StandDown {
+        text: "社区自行处理".to_owned(),
+        round: 1,
+    };
+    sheet
+        .paper
+        .act(&sheet.directory, "server", due_ms, escalate);
+    assert!(!sheet.escalates_at(due_ms + 1), "one at a time");
+    sheet
+        .paper
+        .act(&sheet.directory, "S-01", due_ms, stand_down);
+    assert!(!sheet.escalates_at(due_ms));
+    assert!(sheet.escalates_at(due_ms + 1));
 }
 
 #[test]

@@ -431,6 +431,7 @@ fn one_whistle_solves_two_findings_and_is_scored_both_ways() {
     };
     world.on_whistle(SECRETARY, whistle, score(URBAN_POST, 5));
     world.on_whistle(URBAN, whistle, score(BLOWER, 4));
+    world.on_whistle(CLEANER, whistle, score(BLOWER, 3));
     let own = refused(&mut world, URBAN, whistle, score(URBAN_POST, 5));
     assert_eq!(own, Reason::OwnScore);
     let twice = refused(&mut world, SECRETARY, whistle, score(URBAN_POST, 1));
@@ -439,6 +440,8 @@ fn one_whistle_solves_two_findings_and_is_scored_both_ways() {
     let state: WhistleState = world.seen_whistle(SUPERVISOR, whistle);
     assert_eq!(state.stage(), WhistleStage::Evaluated);
     assert_eq!(state.scores(URBAN_POST), [5]);
-    assert_eq!(state.scores(BLOWER), [4]);
+    let mut scores = state.scores(BLOWER);
+    scores.sort_unstable();
+    assert_eq!(scores, [3, 4], "every target has its own word");
     assert_eq!(state.scores(CLEANER_POST), [0u32; 0], "not scored");
 }
