@@ -508,39 +508,6 @@ impl Device {
         })
     }
 
-    /// Whether an action would be possible, and why not: what a screen asks
-    /// before it shows a button.
-    ///
-    /// # Errors
-    /// See [`DeviceError`].
-    pub fn could(&self, now: Moment, draft: &Draft) -> Result<(), DeviceError> {
-        let directory = self.directory()?;
-        let owner = self.owner.as_ref().ok_or(DeviceError::NotEnrolled)?;
-        let (record, state, history) = match draft.record {
-            Some(record) => {
-                let document = self.document(record)?;
-                (record, document.fold(), document.history())
-            }
-            None => (
-                RecordId([0; 16]),
-                RecordState::empty(draft.kind),
-                History::default(),
-            ),
-        };
-        let action = Action {
-            kind: draft.kind,
-            record,
-            person: owner.person.clone(),
-            facts: draft.facts.clone(),
-            body: draft.body.clone(),
-        };
-        let claim = Claim::at(now, self.store.contact()?);
-        let device = DeviceState::Active;
-        Ok(capture(
-            &directory, device, &action, claim, &state, &history,
-        )?)
-    }
-
     /// What the facts of a report resemble, among what is on this phone: open
     /// findings of the same category nearby, of the last seven days. Empty
     /// without a category and a position.
@@ -766,15 +733,24 @@ impl Device {
             mono_ms: arrived_at.mono_ms,
         };
         let directory = self.vet_directory(&mut settlement)?;
+        // The rows go by the directory that comes with them; one that could not
+        // be saved is not gone by.
+        let directory = directory.map(Arc::new);
+        if let Some(directory) = &directory {
+            self.store.go_by(directory.clone());
+        }
+        let applied = self.store.apply(&settlement, contact);
+        match (&applied, directory, &self.directory) {
+            (Ok(_), Some(directory), _) => self.learn(directory),
+            (Err(_), Some(_), Some(before)) => self.store.go_by(before.clone()),
+            _ => {}
+        }
         let Applied {
             accepted,
             troubles,
             pulled,
             ..
-        } = self.store.apply(&settlement, contact)?;
-        if let Some(directory) = directory {
-            self.learn(Arc::new(directory));
-        }
+        } = applied?;
         let unsent = self.store.counts()?.outbox > 0 || !self.store.unsent_private(1)?.is_empty();
         // An envelope that the server did not name would be sent for ever:
         // only progress asks for another exchange.

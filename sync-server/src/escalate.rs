@@ -6,13 +6,15 @@
 //! round), the whistle that it opens has an id derived from the same three, and
 //! both are written in the transaction that takes the timer away.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{OptionalExtension, params};
 
 use shaodao_core::domain::action::{Action, Body, Level, Order, RecordKind, Value, fact};
 use shaodao_core::domain::calendar::{local_date_compact, local_text};
 use shaodao_core::domain::deadline;
 use shaodao_core::domain::escalation::{self, Answer, Due};
-use shaodao_core::domain::finding::{FindingStage, FindingState};
+use shaodao_core::domain::finding::FindingState;
 use shaodao_core::domain::ids::{PersonId, RecordId};
 use shaodao_core::domain::record::RecordState;
 use shaodao_core::domain::whistle::WhistleState;
@@ -140,18 +142,33 @@ impl Engine {
     /// Whether a whistle only carries findings that were merged into others.
     fn follows_others(&self, whistle: &WhistleState) -> Result<bool, EngineError> {
         let findings = whistle.order.iter().flat_map(|order| &order.findings);
-        let mut stage = self.db.prepare_cached(
-            "SELECT own_stage FROM finding JOIN record ON record.id = finding.record
+        let mut is_double = Vec::new();
+        for finding in findings {
+            is_double.push(self.follows_one(*finding)?);
+        }
+        Ok(escalation::follows_others(&is_double))
+    }
+
+    /// Whether a finding is the double of one that stays. Two that were merged
+    /// into each other at the same time are nobody's doubles, and one that has
+    /// not arrived answers for nothing.
+    fn follows_one(&self, finding: RecordId) -> Result<bool, EngineError> {
+        let mut into = self.db.prepare_cached(
+            "SELECT merged_into FROM finding JOIN record ON record.id = finding.record
              WHERE record.record = ?1",
         )?;
-        let mut stages = Vec::new();
-        for finding in findings {
-            let word: Option<String> = stage.query_row([finding.0], |row| row.get(0)).optional()?;
-            // One that is not here yet is nobody's double.
-            let stage = word.and_then(|word| FindingStage::from_word(&word));
-            stages.push(stage.unwrap_or(FindingStage::Reported));
+        let mut passed = BTreeSet::new();
+        let mut at = finding;
+        while passed.insert(at) {
+            let next: Option<Option<[u8; 16]>> =
+                into.query_row([at.0], |row| row.get(0)).optional()?;
+            match next {
+                None => return Ok(false),
+                Some(None) => return Ok(at != finding),
+                Some(Some(next)) => at = RecordId(next),
+            }
         }
-        Ok(escalation::follows_others(&stages))
+        Ok(false)
     }
 
     /// Performs an escalation, unless it has been performed.

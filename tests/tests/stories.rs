@@ -4,11 +4,13 @@ mod stories {
     mod at_rest;
     mod directory;
     mod disagreement;
+    mod doubles;
     mod end_to_end;
     mod enrolment;
     mod escalation;
     mod privacy;
     mod quarantine;
+    mod requests;
     mod statistics;
     mod storage;
 }

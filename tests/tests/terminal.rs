@@ -91,6 +91,37 @@ fn a_finding_goes_all_the_way_from_four_terminals() {
             "25.0420,102.7065,5",
         ],
     );
+    // A part is missing: asked for, ruled on, and the due time moves.
+    let more = [
+        "ask-extension",
+        &whistle,
+        "--until",
+        "3h",
+        "--reason",
+        "配件未到",
+    ];
+    run(&urban, &more);
+    run(&urban, &["sync"]);
+    run(&secretary, &["sync"]);
+    assert_eq!(run(&secretary, &["todo"])[0]["waiting"], "to rule on");
+    let before = run(&secretary, &["show", &whistle])["due_at_ms"].clone();
+    let grant = ["rule", &whistle, "--grant", "--until", "1h"];
+    run(&secretary, &grant);
+    let seen = run(&secretary, &["show", &whistle]);
+    let due_ms = before.as_i64().expect("a due time") + 3_600_000;
+    assert_eq!(seen["due_at_ms"], due_ms);
+    assert_eq!(seen["requests"][0]["outcome"], "granted");
+    let twice = secretary.run(&grant).expect_err("nothing waits");
+    assert_eq!(twice["error"]["code"], "no_such_request");
+    let can = |said: &Json, word: &str| {
+        let next = said["next"].as_array().expect("next steps");
+        next.iter().any(|step| step["word"] == word)
+    };
+    assert!(can(&seen, "cancel") && !can(&seen, "conclude") && !can(&seen, "feedback"));
+    run(&secretary, &["sync"]);
+    run(&urban, &["sync"]);
+    let seen = run(&urban, &["show", &whistle]);
+    assert!(can(&seen, "feedback") && !can(&seen, "verify") && !can(&seen, "rule"));
     run(&urban, &["feedback", &whistle, "--text", "已关阀检修"]);
     let own = urban.run(&["verify", &whistle]).expect_err("own work");
     assert_eq!(own["error"]["code"], "own_work");
@@ -127,7 +158,7 @@ fn a_finding_goes_all_the_way_from_four_terminals() {
     }
     let seen = run(&dispatcher, &["show", &whistle]);
     assert_eq!(seen["stage"], "evaluated");
-    assert_eq!(seen["history"].as_array().expect("a history").len(), 7);
+    assert_eq!(seen["history"].as_array().expect("a history").len(), 9);
 
     // It leaks again: opened again, whistled again.
     run(&secretary, &["reopen", &finding, "--reason", "再次泄漏"]);

@@ -151,6 +151,95 @@ pub enum Command {
         #[arg(long)]
         text: String,
     },
+    /// 谢绝 Decline as a voluntary target
+    DeclineSummons {
+        #[command(flatten)]
+        target: AsTarget,
+        /// 原因 Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// 退单:不该由我方办 Object: the order is not yours; once
+    Object {
+        #[command(flatten)]
+        target: AsTarget,
+        /// 原因 Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// 申请延期 Ask for a later due time
+    AskExtension {
+        #[command(flatten)]
+        target: AsTarget,
+        /// 延到何时,2h、1d 或 '2026-11-25 18:00' Until when; a span counts from the due time
+        #[arg(long)]
+        until: String,
+        /// 原因 Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// 申请挂账:停止计时 Ask to stop the clock
+    AskSuspension {
+        #[command(flatten)]
+        target: AsTarget,
+        /// 复查日期,到期自动恢复计时 Review date; the clock runs on from then
+        #[arg(long)]
+        review: String,
+        /// 原因 Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// 裁定退单、延期或挂账 Rule on a request
+    Rule(Rule),
+    /// 恢复计时 Let a stopped clock run on
+    Resume(Reasoned),
+    /// 重算期限 Set another limit or due time; the clock keeps its start
+    Recompute {
+        /// 哨令 Whistle
+        whistle: String,
+        /// 新的时限,如 4h、2d、3u Limit: working hours, working days, urgent hours
+        #[arg(long, conflicts_with = "due", required_unless_present = "due")]
+        limit: Option<String>,
+        /// 新的期限 Due time, 2h, 1d or '2026-11-25 18:00'
+        #[arg(long)]
+        due: Option<String>,
+        /// 原因 Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// 催办 Urge: a reminder that changes no clock
+    Urge {
+        /// 记录 Record
+        record: String,
+        /// 内容 The reminder
+        #[arg(long, default_value = "")]
+        text: String,
+    },
+    /// 督办 Demand an answer by a deadline
+    Supervise {
+        /// 哨令 Whistle
+        whistle: String,
+        /// 谁来回复:应哨方,默认吹哨方 Who has to answer: a target, or `blower`
+        #[arg(long, default_value = "blower")]
+        of: String,
+        /// 要求 What is demanded
+        #[arg(long)]
+        text: String,
+        /// 回复期限 Until when, 2h, 1d or '2026-11-25 18:00'
+        #[arg(long, default_value = "1d")]
+        reply_by: String,
+    },
+    /// 督办回复 Answer a superior
+    Reply {
+        /// 哨令 Whistle
+        whistle: String,
+        /// 哪一次督办,只有一次时可省 Which demand, by the beginning of its action; may be left out if it is clear
+        #[arg(long)]
+        to: Option<String>,
+        /// 回复 The answer
+        #[arg(long)]
+        text: String,
+    },
     /// 核实 Verify on site what somebody else did
     Verify {
         /// 哨令 Whistle
@@ -360,6 +449,9 @@ pub struct Whistle {
     /// 平台 1 职能部门 2 区域联盟 3 党组织 4 社会力量 5 网格 Platform, 1 to 5 [default: 5 community, 1 street]
     #[arg(long)]
     pub platform: Option<u8>,
+    /// 地点,默认取第一个问题的位置 Where; by the first finding if not given
+    #[arg(long, value_name = "POSITION", allow_hyphen_values = true)]
+    pub at: Option<String>,
     /// 办结期限,2h、1d 或 '2026-11-25 18:00',默认按分类 Due; by the category if not given
     #[arg(long)]
     pub due: Option<String>,
@@ -390,6 +482,28 @@ pub struct AsTarget {
     /// 代表哪个应哨方,只有一个时可省 For which target; may be left out if it is clear
     #[arg(long = "for", value_name = "TARGET")]
     pub party: Option<String>,
+}
+
+/// A ruling on a request.
+#[derive(Debug, Group)]
+pub struct Rule {
+    /// 哨令 Whistle
+    pub whistle: String,
+    /// 哪一项申请,只有一项时可省 Which request, by the beginning of its action; may be left out if it is clear
+    #[arg(long)]
+    pub request: Option<String>,
+    /// 同意 Grant it
+    #[arg(long, conflicts_with = "refuse", required_unless_present = "refuse")]
+    pub grant: bool,
+    /// 不同意 Refuse it; say why with --text
+    #[arg(long)]
+    pub refuse: bool,
+    /// 批准的日期,默认按申请 The approved date, if it differs from the asked one
+    #[arg(long, conflicts_with = "refuse")]
+    pub until: Option<String>,
+    /// 说明 In words
+    #[arg(long, default_value = "")]
+    pub text: String,
 }
 
 /// What to list.

@@ -4,7 +4,7 @@
 //!
 //! [`args`] says what can be asked, [`home`] where the phone and its key are,
 //! [`resolve`] finds the records and people that are meant, [`commands`] does
-//! it, [`view`] says what came of it, to people and to scripts.
+//! it, [`view`] and [`clock_view`] say what came of it, to people and to scripts.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -13,6 +13,7 @@ use clap::Parser;
 
 mod args;
 mod clock;
+mod clock_view;
 mod commands;
 mod home;
 mod lang;

@@ -6,7 +6,7 @@ use shaodao_core::device::{Device, RecordView};
 use shaodao_core::domain::action::{Facts, Party, RecordKind, Terms, Value, fact};
 use shaodao_core::domain::calendar::{DueTime, Limit, LimitUnit};
 use shaodao_core::domain::directory::{Directory, Grant, Role};
-use shaodao_core::domain::ids::{PersonId, RecordId};
+use shaodao_core::domain::ids::{EnvelopeHash, PersonId, RecordId};
 use shaodao_core::domain::place::Position;
 use shaodao_core::domain::record::RecordState;
 use shaodao_core::domain::whistle::{TargetStage, WhistleState};
@@ -145,6 +145,37 @@ pub fn verified_party(
         .iter()
         .filter(|(_, target)| target.stage() == TargetStage::FedBack);
     only_one(waiting.map(|(key, _)| key.clone()).collect(), "--of")
+}
+
+/// The earlier action that is answered: the one whose hash begins as named, or
+/// the only open one.
+pub fn answered(
+    open: impl Iterator<Item = EnvelopeHash>,
+    named: Option<&str>,
+    flag: &str,
+) -> Result<EnvelopeHash, Sentence> {
+    let named = named.unwrap_or_default().to_lowercase();
+    let fits: Vec<_> = open
+        .filter(|hash| hash.to_string().starts_with(&named))
+        .collect();
+    match fits.as_slice() {
+        [one] => Ok(*one),
+        [] => Err(Sentence::new(
+            "no_such_request",
+            "没有待答复的申请或督办;用 shaodao show 查看这道哨令。",
+            "Nothing waits for an answer; look at the whistle with `shaodao show`.",
+        )),
+        several => {
+            let short = |hash: &EnvelopeHash| hash.to_string().chars().take(8).collect::<String>();
+            let names: Vec<_> = several.iter().map(short).collect();
+            let names = names.join(" ");
+            Err(Sentence::new(
+                "ambiguous_request",
+                format!("不止一项,请用 {flag} 写明:{names}"),
+                format!("More than one waits; say which with {flag}: {names}"),
+            ))
+        }
+    }
 }
 
 fn only_one(keys: Vec<String>, flag: &str) -> Result<String, Sentence> {

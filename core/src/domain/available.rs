@@ -7,8 +7,7 @@
 
 use super::action::{Action, BLOWER, Body, Facts, Party, Target, Value, fact};
 use super::deadline;
-use super::directory::DeviceState;
-use super::directory::Directory;
+use super::directory::{DeviceState, Directory};
 use super::finding::FindingState;
 use super::history::History;
 use super::ids::{EnvelopeHash, PersonId, PrivateId, RecordId};

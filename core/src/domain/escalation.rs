@@ -9,13 +9,12 @@
 //!    person decides". Kept means stand down, or, if the street has acted
 //!    already, a proposal to the dispatcher. An extension that was asked for in
 //!    time and granted late is such a proof.
-//! 4. A whistle whose findings were all merged into others does not escalate:
-//!    the finding that stays has whistles of its own ([`follows_others`]).
+//! 4. A whistle whose findings are all doubles of others does not escalate: the
+//!    finding that stays has whistles of its own ([`follows_others`]).
 
 use super::action::{EscalationCause, Level};
 use super::deadline;
 use super::directory::Directory;
-use super::finding::FindingStage;
 use super::ids::RecordId;
 use super::time::Judged;
 use super::whistle::{TargetState, WhistleState};
@@ -166,9 +165,9 @@ pub fn in_time(state: &WhistleState, directory: &Directory) -> Judged {
     })
 }
 
-/// Whether a whistle only carries doubles, by the stages of its findings: it
-/// follows the findings that they were merged into and never escalates by
-/// itself. A call for volunteers, without findings, is none.
-pub fn follows_others(findings: &[FindingStage]) -> bool {
-    !findings.is_empty() && findings.iter().all(|it| *it == FindingStage::Merged)
+/// Whether a whistle only carries doubles (by finding: is it one?): it follows
+/// the findings that they were merged into and never escalates by itself. A call
+/// for volunteers, without findings, is none.
+pub fn follows_others(is_double: &[bool]) -> bool {
+    !is_double.is_empty() && is_double.iter().all(|it| *it)
 }

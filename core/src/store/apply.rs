@@ -10,7 +10,9 @@ use super::write::{
     OWN, OWNERS_OTHER_PHONE, SOMEBODY_ELSES, find_record, insert_envelope, join_hashes, kind,
     members, record_row, standing, write_record, write_search,
 };
-use super::{Store, StoreError, authentic, get_meta, private, put_meta, put_progress};
+use super::{
+    ROWS_DIRECTORY, Store, StoreError, authentic, get_meta, private, put_meta, put_progress,
+};
 use crate::document::rows::{changes_by_receipt, search_text};
 use crate::document::{Document, Member};
 use crate::domain::action::RecordKind;
@@ -110,6 +112,9 @@ impl Store {
             private::confirm(&db, *item)?;
         }
         applied.records = touched.len();
+        if let Some(directory) = directory {
+            go_by_its_version(&db, directory, &mut touched)?;
+        }
         applied.erased = project_all(&db, touched, directory)?;
         if settlement.offer_again {
             db.execute(
@@ -305,6 +310,33 @@ fn noticed(
         .entry(action.record)
         .or_insert(Touched { row, kind, fresh });
     Ok(())
+}
+
+/// Where the rows were written by another directory, the due times of all
+/// whistles are looked at again.
+fn go_by_its_version(
+    db: &Connection,
+    directory: &Directory,
+    touched: &mut BTreeMap<RecordId, Touched>,
+) -> Result<(), StoreError> {
+    let version = directory.version.cast_signed();
+    if get_meta(db, ROWS_DIRECTORY)? == Some(version) {
+        return Ok(());
+    }
+    let mut whistles = db.prepare(
+        "SELECT record.id, record.record FROM whistle JOIN record ON record.id = whistle.record",
+    )?;
+    let mut rows = whistles.query([])?;
+    while let Some(row) = rows.next()? {
+        let (kind, fresh) = (RecordKind::Whistle, None);
+        let row_id = row.get(0)?;
+        touched.entry(row.get(1).map(RecordId)?).or_insert(Touched {
+            row: row_id,
+            kind,
+            fresh,
+        });
+    }
+    put_meta(db, ROWS_DIRECTORY, &version)
 }
 
 /// Projects records again; whether personal data was destroyed.

@@ -51,6 +51,8 @@ pub mod private;
 pub mod search;
 
 const SCHEMA_VERSION: i64 = 1;
+/// Version of the directory that the due times in the rows go by.
+const ROWS_DIRECTORY: &str = "rows_directory_version";
 
 /// The database could not do what was asked; nothing was half-done.
 #[derive(Debug, thiserror::Error)]
@@ -260,7 +262,7 @@ impl Store {
 }
 
 /// Named values that the server sends again, or that count what it has sent.
-const REPLACEABLE: [&str; 8] = [
+const REPLACEABLE: [&str; 9] = [
     "audience",
     "count",
     "cursor",
@@ -269,6 +271,7 @@ const REPLACEABLE: [&str; 8] = [
     "directory_version",
     "epoch",
     "private_cursor",
+    ROWS_DIRECTORY,
 ];
 
 /// What must survive of the database's named values.

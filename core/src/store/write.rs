@@ -8,8 +8,8 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use super::salvage::settle;
 use super::search::grams;
 use super::{
-    Store, StoreError, authentic, commit_twice, get_meta, next_head, private, put_meta,
-    put_progress,
+    ROWS_DIRECTORY, Store, StoreError, authentic, commit_twice, get_meta, next_head, private,
+    put_meta, put_progress,
 };
 use crate::document::rows::{FindingRow, Rows, WhistleRow, project, search_text};
 use crate::document::{Document, Member};
@@ -138,6 +138,13 @@ impl Store {
             }
         }
         put_progress(&transaction, &progress)?;
+        if let Some(directory) = directory {
+            put_meta(
+                &transaction,
+                ROWS_DIRECTORY,
+                &directory.version.cast_signed(),
+            )?;
+        }
         authentic(&transaction)?;
         Ok(transaction.commit()?)
     }

@@ -2,20 +2,22 @@
 
 use serde_json::json;
 
-use shaodao_core::device::{DeviceError, Draft, RecordView};
-use shaodao_core::domain::action::{Body, Party};
+use shaodao_core::device::{DeviceError, RecordView};
+use shaodao_core::domain::action::Party;
+use shaodao_core::domain::available::Available;
 use shaodao_core::domain::calendar::local_text;
 use shaodao_core::domain::directory::Role;
-use shaodao_core::domain::finding::FindingStage;
+use shaodao_core::domain::finding::{FindingStage, FindingState};
 use shaodao_core::domain::ids::RecordId;
 use shaodao_core::domain::lease::Sight;
+use shaodao_core::domain::reason::Reason;
 use shaodao_core::domain::record::RecordState;
 use shaodao_core::domain::whistle::{TargetStage, WhistleStage};
 use shaodao_core::explain::Sentence;
 use shaodao_core::store::read::{FindingFilter, WhistleFilter};
 
 use super::salvaged::incident_json;
-use super::{Done, Hand, kind_of, said};
+use super::{Done, Hand, said};
 use crate::args::{List, Part, Records};
 use crate::resolve;
 use crate::view::{Answer, View, short};
@@ -87,78 +89,80 @@ impl Hand {
         if let Some(fields) = answer.json.as_object_mut() {
             fields.insert("confided".to_owned(), confided);
         }
+        self.beside(&record, &mut answer)?;
         Ok(answer)
     }
 
-    /// What the phone's owner could do with a record now.
-    fn next_steps(&self, view: &RecordView) -> Result<Vec<String>, Sentence> {
-        let text = || "-".to_owned();
-        let reason = text;
-        let bodies = match &view.state {
-            RecordState::Finding(_) => vec![
-                Body::Accept,
-                Body::Decline { reason: reason() },
-                Body::SelfResolve { text: text() },
-                Body::Review {
-                    passed: true,
-                    text: text(),
-                },
-                Body::Withdraw { reason: reason() },
-                Body::Reopen { reason: reason() },
-            ],
-            RecordState::Whistle(whistle) => {
-                let mine = resolve::own_party(&self.device, whistle, None).unwrap_or_default();
-                let fed_back = whistle
-                    .targets
-                    .iter()
-                    .find(|(_, target)| target.stage() == TargetStage::FedBack)
-                    .map(|(key, _)| key.clone())
-                    .unwrap_or_default();
-                vec![
-                    Body::Sign {
-                        party: mine.clone(),
-                    },
-                    Body::Arrive {
-                        party: mine.clone(),
-                        heads: 1,
-                        position: None,
-                        away: Some(text()),
-                    },
-                    Body::Feedback {
-                        party: mine,
-                        text: text(),
-                    },
-                    Body::Verify {
-                        party: fed_back,
-                        passed: true,
-                        text: text(),
-                    },
-                    Body::Conclude { text: text() },
-                    Body::Cancel { reason: reason() },
-                    Body::AskEscalation { reason: reason() },
-                ]
-            }
-        };
+    /// What the phone's owner can do with a record now. A finding that a
+    /// whistle has closed is only opened again here, and one that is open is
+    /// not: its own history would allow both.
+    fn next_steps(&self, view: &RecordView) -> Result<Vec<Available>, Sentence> {
         let now = self.clock.now();
-        let mut next = Vec::new();
+        let next = self.device.available(now, view.record);
+        let mut next = next.map_err(|error| said(&error))?;
         let row = self.device.store().finding(view.record);
         let row = row.map_err(|error| Sentence::from(&error))?;
-        let is_over = row.is_some_and(|row| row.stage.is_over());
-        for body in bodies {
-            // A finding that a whistle has closed can only be opened again,
-            // and one that is open cannot.
-            if is_over != matches!(body, Body::Reopen { .. }) {
-                continue;
-            }
-            let word = body.word().to_owned();
-            let draft = Draft::on(kind_of(view), view.record, body);
-            match self.device.could(now, &draft) {
-                Ok(()) => next.push(word),
-                Err(DeviceError::Refused(_)) => {}
-                Err(error) => return Err(said(&error)),
-            }
+        if let Some(row) = row {
+            let is_over = row.stage.is_over();
+            next.retain(|step| match step.word.as_str() {
+                "correct" | "note" => true,
+                "reopen" => is_over,
+                _ => !is_over,
+            });
         }
         Ok(next)
+    }
+
+    /// What else there is to know beside a record: whistles for the same
+    /// findings, findings that may be the same problem.
+    fn beside(&self, view: &RecordView, answer: &mut Answer) -> Result<(), Sentence> {
+        let (records, label, name): (Vec<RecordId>, _, _) = match &view.state {
+            RecordState::Finding(_) => {
+                let doubles = self.device.doubles(view.record);
+                let doubles = doubles.map_err(|error| said(&error))?;
+                let label = self.lang.pick(
+                    "可能重复(可用 merge 合并):",
+                    "May be the same (see `merge`):",
+                );
+                (
+                    doubles.iter().map(|it| it.record).collect(),
+                    label,
+                    "doubles",
+                )
+            }
+            RecordState::Whistle(_) => {
+                let rivals = self.device.rivals(view.record);
+                let rivals = rivals.map_err(|error| said(&error))?;
+                let label = self.lang.pick(
+                    "同一问题的其他哨令(可用 summon 加派、cancel 撤销来合并):",
+                    "Other whistles for the same findings (join them by `summon` and `cancel`):",
+                );
+                (rivals.iter().map(|it| it.record).collect(), label, "rivals")
+            }
+        };
+        if let RecordState::Finding(finding) = &view.state {
+            self.follows(finding, answer)?;
+        }
+        answer.json[name] = records.iter().map(ToString::to_string).collect();
+        if !records.is_empty() {
+            let listed = self.records(&records)?.text;
+            answer.text.push_str(&format!("{label}\n{listed}"));
+        }
+        Ok(())
+    }
+
+    /// The finding that a double was merged into, and where that stands.
+    fn follows(&self, finding: &FindingState, answer: &mut Answer) -> Result<(), Sentence> {
+        let Some(into) = finding.merged_into else {
+            return Ok(());
+        };
+        let row = self.device.store().finding(into);
+        let row = row.map_err(|error| Sentence::from(&error))?;
+        answer.json["follows"] = json!(row.map(|row| row.stage.word()));
+        let label = self.lang.pick("已并入:", "Follows:");
+        let listed = self.records(&[into])?.text;
+        answer.text.push_str(&format!("{label}\n{listed}"));
+        Ok(())
     }
 
     pub(super) fn search(&self, text: &str, limit: u32) -> Done {
@@ -234,9 +238,23 @@ impl Hand {
                 mine && stage < TargetStage::FedBack
             });
             let can = self.next_steps(&view)?;
-            let can = |word: &str| can.iter().any(|next| next == word);
+            let can = |word: &str| can.iter().any(|next| next.word == word);
+            // A conclusion that a failed verification has overtaken.
+            let overtaken = whistle.traces.iter().any(|trace| {
+                let mut entries = view.history.entries().iter();
+                let of = entries.find(|entry| entry.hash == trace.hash);
+                trace.reason == Reason::Overtaken
+                    && of.is_some_and(|entry| entry.person == owner.person)
+            });
+            if can("reply") {
+                waiting.push(("待回复", "to reply", row.record));
+            }
             if answers {
                 waiting.push(("应哨", "to answer", row.record));
+            } else if whistle.open_requests().count() > 0 && can("rule") {
+                waiting.push(("待裁定", "to rule on", row.record));
+            } else if overtaken {
+                waiting.push(("结项已被返工推翻", "conclusion overtaken", row.record));
             } else if can("verify") {
                 waiting.push(("待核实", "to verify", row.record));
             } else if can("conclude") {

@@ -5,7 +5,7 @@ use rand::rngs::StdRng;
 use serde_json::json;
 
 use shaodao_core::device::{Captured, Device, DeviceError, Draft, RecordView};
-use shaodao_core::domain::action::{BLOWER, Body, RecordKind, word_zh};
+use shaodao_core::domain::action::{Body, RecordKind, word_zh};
 use shaodao_core::domain::directory::Grant;
 use shaodao_core::domain::record::RecordState;
 use shaodao_core::domain::time::{Claim, Moment};
@@ -158,6 +158,60 @@ impl Hand {
             Command::Feedback { target, text } => {
                 self.as_target(&target, |party| Body::Feedback { party, text })
             }
+            Command::DeclineSummons { target, reason } => {
+                self.as_target(&target, |party| Body::DeclineSummons { party, reason })
+            }
+            Command::Object { target, reason } => {
+                self.as_target(&target, |party| Body::Object { party, reason })
+            }
+            Command::AskExtension {
+                target,
+                until,
+                reason,
+            } => self.ask_extension(&target, &until, reason),
+            Command::AskSuspension {
+                target,
+                review,
+                reason,
+            } => {
+                let review_ms = resolve::date_ms(&review, self.reading_ms()?)?;
+                self.as_target(&target, |party| Body::AskSuspension {
+                    party,
+                    review_ms,
+                    reason,
+                })
+            }
+            Command::Rule(ruling) => self.rule(ruling),
+            Command::Resume(Reasoned { record, reason }) => {
+                self.on_whistle(&record, Body::Resume { reason })
+            }
+            Command::Recompute {
+                whistle,
+                limit,
+                due,
+                reason,
+            } => self.recompute(&whistle, limit.as_deref(), due.as_deref(), reason),
+            Command::Urge { record, text } => {
+                let record = resolve::record(&self.device, &record, None)?;
+                let body = Body::Urge { text };
+                self.act(Draft::on(kind_of(&record), record.record, body))
+            }
+            Command::Supervise {
+                whistle,
+                of,
+                text,
+                reply_by,
+            } => {
+                let party = self.side(of)?;
+                let reply_by_ms = resolve::date_ms(&reply_by, self.reading_ms()?)?;
+                let body = Body::Supervise {
+                    party,
+                    text,
+                    reply_by_ms,
+                };
+                self.on_whistle(&whistle, body)
+            }
+            Command::Reply { whistle, to, text } => self.reply(&whistle, to.as_deref(), text),
             Command::Verify {
                 whistle,
                 of,
@@ -199,10 +253,7 @@ impl Hand {
                 score,
                 text,
             } => {
-                let party = match of.as_str() {
-                    BLOWER => of,
-                    of => self.party(of)?,
-                };
+                let party = self.side(of)?;
                 self.on_whistle(&whistle, Body::Evaluate { party, score, text })
             }
             Command::Escalate(Reasoned { record, reason }) => {
