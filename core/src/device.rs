@@ -6,7 +6,8 @@
 //! 3. [`Device::capture`] does an action: checked, signed, written, stored and
 //!    queued, and on the disk when it returns. No network is asked.
 //! 4. Screens read through [`sight`]: lists from rows, a record with everything
-//!    in it. What was not accepted is in [`redo`].
+//!    in it. What was not accepted is in
+//!    [`troubles`].
 //! 5. [`Device::prepare_sync`] and [`Device::settle_sync`] are the two halves of
 //!    an exchange; whoever carries the bytes between them is replaceable.
 //!
@@ -45,7 +46,7 @@ pub mod enrol;
 //
 pub mod sight;
 //
-pub mod redo;
+pub mod troubles;
 
 /// Name of the database in the phone's folder.
 pub const DATABASE: &str = "phone.db";

@@ -116,8 +116,19 @@ pub struct Invitation {
     pub ticket: Ticket,
     /// Fingerprint of the server's key.
     pub fingerprint: Fingerprint,
-    /// SHA-256 of the certificate, where the server has one of its own making.
+    /// Pin of the key in the server's certificate, where nobody else vouches for
+    /// it.
     pub pin: Option<[u8; 32]>,
+}
+
+impl Invitation {
+    /// The address as the phone keeps it, with the pin behind it.
+    pub fn address(&self) -> String {
+        match &self.pin {
+            Some(pin) => format!("{}#pin={}", self.server, hex(pin)),
+            None => self.server.clone(),
+        }
+    }
 }
 
 const SCHEME: &str = "shaodao://enrol?";

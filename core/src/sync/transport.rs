@@ -64,6 +64,8 @@ impl TransportError {
 pub struct Transport {
     client: reqwest::Client,
     base: String,
+    /// As it was given: what a phone keeps.
+    address: String,
 }
 
 /// What a synchronisation did, over all its exchanges.
@@ -98,6 +100,7 @@ impl Transport {
         Ok(Self {
             client,
             base: base.trim_end_matches('/').to_owned(),
+            address: base.to_owned(),
         })
     }
 
@@ -118,7 +121,7 @@ impl Transport {
             .post("/v1/enrol", None, wire::to_bytes(&request))
             .await?;
         let offer: EnrolOffer = wire::from_bytes(&reply)?;
-        let pending = device.accept_offer(&self.base, fingerprint, &offer)?;
+        let pending = device.accept_offer(&self.address, fingerprint, &offer)?;
         self.is_confirmed(&pending).await?;
         Ok(pending)
     }
@@ -153,7 +156,7 @@ impl Transport {
         let session = opened
             .session
             .ok_or(wire::WireError::Malformed("no session".to_owned()))?;
-        Ok(device.accept_enrolment(&self.base, sent_at, &session)?)
+        Ok(device.accept_enrolment(&self.address, sent_at, &session)?)
     }
 
     /// One exchange of `POST /v1/sync`, bytes for bytes.

@@ -63,7 +63,7 @@ enum Command {
         /// listens on].
         #[arg(long)]
         server: Option<String>,
-        /// SHA-256 of the server's certificate, 64 hexadecimal digits, if it made its own.
+        /// Pin of the key in the server's certificate, 64 hexadecimal digits, if it made its own.
         #[arg(long)]
         pin: Option<String>,
         /// Print QR codes although the output is not a terminal.

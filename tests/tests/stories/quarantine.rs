@@ -22,7 +22,7 @@ const DAY_MS: i64 = 24 * 3_600_000;
 /// What a person's phone says was not accepted: standing and reason.
 fn troubles(world: &mut World, who: &str) -> Vec<(Standing, Option<Reason>)> {
     let troubles = world.of(who).device.troubles().expect("troubles");
-    let line = |open: &shaodao_core::device::redo::OpenTrouble| {
+    let line = |open: &shaodao_core::device::troubles::OpenTrouble| {
         (open.trouble.standing, open.trouble.reason)
     };
     troubles.iter().map(line).collect()
@@ -115,10 +115,10 @@ fn what_came_back_is_done_again_once() {
     let now_ms = world.now_ms();
     let mut rng = StdRng::seed_from_u64(world.seed);
     let now = world.of(HEAD).now(now_ms);
-    let redone = world.of(HEAD).device.redo(now, &mut rng, old);
+    let redone = world.of(HEAD).device.do_again(now, &mut rng, old);
     let redone = redone.expect("redone");
     assert_eq!(redone.record, finding);
-    let again = world.of(HEAD).device.redo(now, &mut rng, old);
+    let again = world.of(HEAD).device.do_again(now, &mut rng, old);
     assert!(matches!(again, Err(DeviceError::NothingToRedo)));
     world.settle();
     assert_eq!(

@@ -54,7 +54,7 @@ impl Hand {
         let invitation: Invitation = uri
             .parse()
             .map_err(|error| said(&DeviceError::Ticket(error)))?;
-        let transport = transport(&invitation.server)?;
+        let transport = transport(&invitation.address())?;
         let (device, rng) = (&mut self.device, &mut self.rng);
         let ticket = invitation.ticket.to_string();
         let handed_in = transport.hand_in(device, rng, &ticket, Some(invitation.fingerprint));

@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use shaodao_core::device::DeviceError;
-use shaodao_core::device::redo::OpenTrouble;
+use shaodao_core::device::troubles::OpenTrouble;
 use shaodao_core::domain::action::{Facts, Value};
 use shaodao_core::domain::calendar::local_text;
 use shaodao_core::domain::ids::EnvelopeHash;
@@ -43,7 +43,7 @@ impl Hand {
             _ => return Err(said(&DeviceError::NothingToRedo)),
         };
         let now = self.clock.now();
-        let captured = self.device.redo(now, &mut self.rng, old);
+        let captured = self.device.do_again(now, &mut self.rng, old);
         let captured = captured.map_err(|error| said(&error))?;
         let record = short(captured.record);
         let text = self.lang.pick(

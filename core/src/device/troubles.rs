@@ -44,7 +44,7 @@ impl Device {
     /// # Errors
     /// There is no such action, it was done again already or may still count,
     /// or it is not possible now either: nothing was saved.
-    pub fn redo(
+    pub fn do_again(
         &mut self,
         now: Moment,
         rng: &mut impl Rng,
