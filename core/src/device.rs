@@ -39,7 +39,7 @@ use crate::store::{Store, StoreError};
 use crate::sync::edition::BadEdition;
 use crate::sync::enrol::BadTicket;
 use crate::sync::plan::{PUSH_BUDGET_BYTES, plan};
-use crate::sync::settle::{SettleError, Settlement, settle};
+use crate::sync::settle::{SettleError, Settlement, Vetted, settle};
 use crate::sync::wire::{self, Judgement, Standing, WireError};
 
 pub mod enrol;
@@ -244,7 +244,7 @@ impl Device {
         let (id, key) = identity(&mut store, rng)?;
         let owner = owner(&store)?;
         let directory = match store.meta::<Vec<u8>>("directory")? {
-            Some(json) => Some(Arc::new(pack::directory(&json)?)),
+            Some(json) => Some(Arc::new(readable(&store, &json)?)),
             None => None,
         };
         Ok(Self {
@@ -273,6 +273,15 @@ impl Device {
     /// Not enrolled yet.
     pub fn directory(&self) -> Result<Arc<Directory>, DeviceError> {
         self.directory.clone().ok_or(DeviceError::NotEnrolled)
+    }
+
+    /// Whether the newest directory is one that only a newer build of the app
+    /// reads.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub fn needs_newer_app(&self) -> Result<bool, DeviceError> {
+        Ok(self.store.meta::<Vec<u8>>("directory_read")?.is_some())
     }
 
     /// The database, for lists, counts and searches.
@@ -499,9 +508,16 @@ impl Device {
         let Some(edition) = vetted.edition else {
             return Ok(None);
         };
-        let directory = pack::directory(&edition.pack)?;
-        settlement.vetted = Some((edition.version, edition.pack, vetted.server_key));
-        Ok(Some(directory))
+        // A pack of a newer server must not keep verdicts from the phone: it
+        // goes on with the directory that it can read.
+        let directory = pack::directory(&edition.pack).ok();
+        settlement.vetted = Some(Vetted {
+            version: edition.version,
+            pack: edition.pack,
+            server_key: vetted.server_key,
+            is_readable: directory.is_some(),
+        });
+        Ok(directory)
     }
 }
 
@@ -518,6 +534,15 @@ fn identity(store: &mut Store, rng: &mut impl Rng) -> Result<(DeviceId, SigningK
     rng.fill_bytes(secret.as_mut());
     store.set_meta(&[("device", &id.0), ("device_key", &*secret)])?;
     Ok((id, SigningKey::from_bytes(&secret)))
+}
+
+/// The newest directory, or the newest that this build could read.
+fn readable(store: &Store, newest: &[u8]) -> Result<Directory, DeviceError> {
+    let newest = pack::directory(newest);
+    match (newest, store.meta::<Vec<u8>>("directory_read")?) {
+        (Err(_), Some(read)) => Ok(pack::directory(&read)?),
+        (newest, _) => Ok(newest?),
+    }
 }
 
 fn owner(store: &Store) -> Result<Option<Owner>, DeviceError> {

@@ -132,6 +132,33 @@ fn territory_is_imported_taken_back_and_a_code_is_never_used_again() {
     assert_eq!(grid(&now, &pack["grids"][0]["code"])["version"], 2);
     assert_eq!(grid(&now, &json!(LAST_GRID))["retired"], 2);
 
+    // A community goes with its grids, or not at all.
+    let communities: String = pack["communities"]
+        .as_array()
+        .expect("communities")
+        .iter()
+        .filter(|it| it["code"] != "530102001013")
+        .map(|it| format!("{},{},{}\n", it["code"], it["name"], it["class"]))
+        .collect();
+    let table = format!("代码,名称,类别\n{communities}");
+    let communities = office.file("communities.csv", &table.replace('"', ""));
+    let alone = ["import", "territory", "--communities", &communities];
+    let refused = office.refused(&alone);
+    assert!(
+        refused.contains("530102001013 would be given up"),
+        "{refused}"
+    );
+    let mut grids = pack.clone();
+    let inside = |grid: &Json| grid["community"] == "530102001013";
+    grids["grids"]
+        .as_array_mut()
+        .expect("grids")
+        .retain(|grid| !inside(grid));
+    let grids = office.file("grids.geojson", &geojson(&grids, &[]));
+    let both = [&alone[..], &["--grids", &grids, "--dry-run"]].concat();
+    let gone = hows(&office.does(&both));
+    assert!(gone.contains(&("retired".to_owned(), "530102001013".to_owned())));
+
     // Taking it back is a new edition; the phone gets the newest one.
     office.does(&["directory", "revert", "1"]);
     let now = office.does(&["export", "directory"]);

@@ -134,6 +134,7 @@ impl Import {
                 if let Some(path) = grids {
                     import_grids(&mut pack, path)?;
                 }
+                no_orphans(&pack)?;
             }
             Self::People(file) => import_people(&mut pack, &Table::read(&file.path, &PEOPLE)?)?,
             Self::Posts(file) => import_posts(&mut pack, &Table::read(&file.path, &POSTS)?)?,
@@ -277,6 +278,22 @@ fn import_grids(pack: &mut Json, path: &PathBuf) -> Result<(), AnyError> {
         fresh.push((place, entry));
     }
     replace(pack, "grids", fresh)
+}
+
+/// A grid in force lies in a community in force.
+fn no_orphans(pack: &Json) -> Result<(), AnyError> {
+    for grid in entries(pack, "grids").filter(|it| it["retired"].is_null()) {
+        let community = text(grid, "community");
+        if !has(pack, "communities", "code", &community) {
+            return Err(format!(
+                "community {community} would be given up, but grid {} lies in it; import the \
+                 grids as well",
+                text(grid, "code")
+            )
+            .into());
+        }
+    }
+    Ok(())
 }
 
 /// The outer ring of a polygon without holes.
