@@ -6,8 +6,7 @@
 //! 3. [`Device::capture`] does an action: checked, signed, written, stored and
 //!    queued, and on the disk when it returns. No network is asked.
 //! 4. Screens read through [`sight`]: lists from rows, a record with everything
-//!    in it. What was not accepted is in
-//!    [`troubles`].
+//!    in it. What was not accepted is in [`troubles`].
 //! 5. [`Device::prepare_sync`] and [`Device::settle_sync`] are the two halves of
 //!    an exchange; whoever carries the bytes between them is replaceable.
 //!

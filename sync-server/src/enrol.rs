@@ -271,6 +271,17 @@ impl Engine {
     /// No phone shows this code.
     pub fn confirm(&mut self, which: &str, who: &str) -> Result<Candidate, EngineError> {
         let candidate = self.candidate(which)?;
+        let Candidate {
+            device,
+            key,
+            person,
+            ..
+        } = &candidate;
+        if !self.may_become(device, key, &person.0)? {
+            return Err(EngineError::NotPossible(format!(
+                "device {device} was revoked or is somebody else's by now"
+            )));
+        }
         let now_ms = self.clock.now_ms();
         self.db.execute(
             "INSERT INTO device

@@ -385,6 +385,31 @@ fn a_phone_is_enrolled_by_what_its_camera_read_and_shut_out_at_once() {
     );
 }
 
+#[test]
+fn the_phone_waits_until_somebody_has_confirmed_it() {
+    let office = Office::open("waiting");
+    let phone = office.phone("li");
+    let ticket = office.does(&["ticket", "--person", LI]);
+    let ticket = ticket[0]["ticket"].as_str().expect("a ticket");
+    let waiting = phone
+        .command(&["enrol", &office.server.address(), ticket])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("runs");
+    let code = (0..1_000).find_map(|_| {
+        let pending = office.does(&["pending"]);
+        pending[0]["check_code"].as_str().map(str::to_owned)
+    });
+    office.does(&["confirm", &code.expect("the phone shows up")]);
+    let said = waiting.wait_with_output().expect("ends by itself");
+    assert!(said.status.success());
+    let said: Json = serde_json::from_slice(&said.stdout).expect("JSON");
+    assert_eq!(
+        (&said["enrolled"], &said["person"]),
+        (&json!(true), &json!(LI))
+    );
+}
+
 fn data(folder: &Path) -> String {
     folder.join("server").display().to_string()
 }

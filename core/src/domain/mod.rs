@@ -4,8 +4,9 @@
 //! Read in this order: the words ([`ids`], [`time`], [`calendar`], [`place`],
 //! [`codes`]), who is who ([`directory`]), what can happen ([`action`],
 //! [`reason`]), what it amounts to ([`history`], [`finding`], [`whistle`],
-//! [`record`]), who may do it ([`content`], [`rights`]), and who takes over when
-//! nobody answers ([`escalation`]).
+//! [`record`]), who may do it ([`content`], [`rights`]), who takes over when
+//! nobody answers ([`escalation`]), and for how long a silent phone shows what
+//! others did ([`lease`]).
 
 pub mod ids;
 // Words first.

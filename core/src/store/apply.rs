@@ -329,7 +329,7 @@ fn drop_record(
         return Ok(());
     };
     let unsent: i64 = db.query_row(
-        "SELECT COUNT(*) FROM envelope WHERE record = ?1 AND own = 1 AND standing <> 1",
+        "SELECT COUNT(*) FROM envelope WHERE record = ?1 AND own > 0 AND standing <> 1",
         [row],
         |row| row.get(0),
     )?;
