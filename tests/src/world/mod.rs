@@ -16,6 +16,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use axum::Router;
 use axum::body::Body;
@@ -87,6 +88,7 @@ struct Server {
     app: Arc<App>,
     router: Router,
     clock: Clock,
+    writer: JoinHandle<()>,
 }
 
 impl World {
@@ -139,14 +141,23 @@ impl World {
         std::fs::create_dir_all(&folder).expect("a folder for the server");
         let clock = Clock::rehearsal(self.now_ms);
         let started = App::start(&folder, clock.clone(), pack::HUASHAN);
-        let (app, _) = started.expect("the server starts");
+        let (app, writer) = started.expect("the server starts");
         let router = router(app.clone());
-        self.server = Some(Server { app, router, clock });
+        self.server = Some(Server {
+            app,
+            router,
+            clock,
+            writer,
+        });
     }
 
-    /// Takes the server away between two requests.
+    /// Takes the server away between two requests; its database is closed when
+    /// this returns.
     pub fn stop_server(&mut self) {
-        self.server = None;
+        if let Some(server) = self.server.take() {
+            drop((server.router, server.app));
+            let _ = server.writer.join();
+        }
     }
 
     /// Lets time go by; what is due at the server happens.
@@ -169,7 +180,15 @@ impl World {
 
     /// Gives somebody one more phone, which the stories call `name`.
     pub fn another_phone(&mut self, name: &str, person: &str) {
-        let mut phone = self.new_phone(name);
+        let phone = self.new_phone(name);
+        self.phones.insert(name.to_owned(), phone);
+        self.enrol(name, person);
+    }
+
+    /// Enrols a phone for somebody: a ticket, its check code confirmed, a
+    /// session.
+    pub fn enrol(&mut self, name: &str, person: &str) {
+        let mut phone = self.phones.remove(name).expect("a phone");
         let typed = self.ticket(person).typed.to_string();
         let code = self
             .hand_in(&mut phone.device, &typed)
