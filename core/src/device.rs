@@ -7,7 +7,7 @@
 //! 3. [`Device::capture`] does an action: checked, signed, written, stored and
 //!    queued, and on the disk when it returns. No network is asked.
 //! 4. Screens read through [`sight`]: lists from rows, a record with everything
-//!    in it. What was not accepted is in [`redo`].
+//!    in it. What was not accepted is in [`troubles`].
 //! 5. [`Device::prepare_sync`] and [`Device::settle_sync`] are the two halves of
 //!    an exchange; whoever carries the bytes between them is replaceable.
 //!
@@ -51,7 +51,7 @@ use crate::sync::edition::BadEdition;
 use crate::sync::enrol::BadTicket;
 use crate::sync::plan::{PUSH_BUDGET_BYTES, PUSH_PRIVATE, plan};
 use crate::sync::put_off::PutOff;
-use crate::sync::settle::{SettleError, Settlement, settle};
+use crate::sync::settle::{SettleError, Settlement, Vetted, settle};
 use crate::sync::wire::{self, Judgement, Standing, WireError};
 
 mod home;
@@ -60,7 +60,7 @@ pub mod enrol;
 //
 pub mod sight;
 //
-pub mod redo;
+pub mod troubles;
 
 pub use home::Home;
 
@@ -309,7 +309,7 @@ impl Device {
         let (id, key) = identity(&mut store, rng)?;
         let owner = owner(&store)?;
         let directory = match store.meta::<Vec<u8>>("directory")? {
-            Some(json) => Some(Arc::new(pack::directory(&json)?)),
+            Some(json) => Some(Arc::new(readable(&store, &json)?)),
             None => None,
         };
         if let Some(directory) = &directory {
@@ -355,6 +355,15 @@ impl Device {
             None => DeviceError::NotEnrolled,
         };
         self.directory.clone().ok_or(missing)
+    }
+
+    /// Whether the newest directory is one that only a newer build of the app
+    /// reads.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub fn needs_newer_app(&self) -> Result<bool, DeviceError> {
+        Ok(self.store.meta::<Vec<u8>>("directory_read")?.is_some())
     }
 
     /// The database, for lists, counts and searches.
@@ -778,9 +787,16 @@ impl Device {
         let Some(edition) = vetted.edition else {
             return Ok(None);
         };
-        let directory = pack::directory(&edition.pack)?;
-        settlement.vetted = Some((edition.version, edition.pack, vetted.server_key));
-        Ok(Some(directory))
+        // A pack of a newer server must not keep verdicts from the phone: it
+        // goes on with the directory that it can read.
+        let directory = pack::directory(&edition.pack).ok();
+        settlement.vetted = Some(Vetted {
+            version: edition.version,
+            pack: edition.pack,
+            server_key: vetted.server_key,
+            is_readable: directory.is_some(),
+        });
+        Ok(directory)
     }
 }
 
@@ -797,6 +813,15 @@ fn identity(store: &mut Store, rng: &mut impl Rng) -> Result<(DeviceId, SigningK
     rng.fill_bytes(secret.as_mut());
     store.set_meta(&[("device", &id.0), ("device_key", &*secret)])?;
     Ok((id, SigningKey::from_bytes(&secret)))
+}
+
+/// The newest directory, or the newest that this build could read.
+fn readable(store: &Store, newest: &[u8]) -> Result<Directory, DeviceError> {
+    let newest = pack::directory(newest);
+    match (newest, store.meta::<Vec<u8>>("directory_read")?) {
+        (Err(_), Some(read)) => Ok(pack::directory(&read)?),
+        (newest, _) => Ok(newest?),
+    }
 }
 
 fn owner(store: &Store) -> Result<Option<Owner>, DeviceError> {

@@ -217,8 +217,13 @@ impl From<&DeviceError> for Sentence {
             ),
             DeviceError::AlreadyEnrolled(person) => Self::new(
                 "already_enrolled",
-                format!("这部手机已经登记在 {person} 名下。"),
-                format!("This phone is enrolled already, for {person}."),
+                format!(
+                    "这部手机已经登记在 {person} 名下;服务器不认识它时,请用 shaodao enrol --again 重新登记。"
+                ),
+                format!(
+                    "This phone is enrolled already, for {person}; if the server does not know \
+                     it, use `shaodao enrol --again`."
+                ),
             ),
             DeviceError::Document(error) => Self::new(
                 "document",

@@ -121,6 +121,8 @@ struct CommunityPack {
     code: String,
     name: String,
     class: String,
+    #[serde(default)]
+    retired: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -185,8 +187,19 @@ pub fn directory(json: &[u8]) -> Result<Directory, PackError> {
         .into_iter()
         .map(|community| {
             let class = class(&community)?;
-            let CommunityPack { code, name, .. } = community;
-            Ok((code.clone(), Community { code, name, class }))
+            let CommunityPack {
+                code,
+                name,
+                retired,
+                ..
+            } = community;
+            let community = Community {
+                code,
+                name,
+                class,
+                retired,
+            };
+            Ok((community.code.clone(), community))
         })
         .collect::<Result<BTreeMap<_, _>, PackError>>()?;
     let mut grids = BTreeMap::new();
@@ -335,7 +348,8 @@ fn read_person(pack: PersonPack, directory: &Directory) -> Result<Person, PackEr
         })?;
         let exists = match role {
             Role::Liaison => directory.organisations.contains_key(&scope),
-            _ => directory.knows_area(&scope),
+            // A role outlives its grid until somebody moves its holder.
+            _ => directory.has_known_area(&scope),
         };
         if !exists {
             return Err(dangling(format!("a role of {}", pack.id), &scope));

@@ -67,6 +67,19 @@ pub fn pack_of(db: &Connection, version: u64) -> Result<Vec<u8>, EngineError> {
         .ok_or_else(|| EngineError::NoSuch(format!("there is no edition {version}")))
 }
 
+/// The number of the edition that was in force at a moment; a phone that was in
+/// contact then had this one, so that what its owner filed is read by it: the
+/// outline of a grid as it was drawn, and the rights of that day.
+///
+/// # Errors
+/// See [`DbError`].
+pub fn version_at(db: &Connection, at_ms: i64) -> Result<Option<u64>, DbError> {
+    let mut statement =
+        db.prepare_cached("SELECT MAX(version) FROM edition WHERE signed_at_ms <= ?1")?;
+    let version: Option<i64> = statement.query_row([at_ms], |row| row.get(0))?;
+    Ok(version.map(i64::cast_unsigned))
+}
+
 /// The edition in force as it travels, unless the phone has it: empty then.
 ///
 /// # Errors
@@ -140,6 +153,17 @@ impl Engine {
         pack_of(&self.db, self.directory.version)
     }
 
+    /// Signs a pack as an edition of this street.
+    pub fn sign_edition(&self, version: u64, signed_at_ms: i64, pack: Vec<u8>) -> Edition {
+        Edition::sign(
+            &self.key,
+            &self.directory.street,
+            version,
+            signed_at_ms,
+            pack,
+        )
+    }
+
     /// Makes a pack the next edition; its own number is replaced. Returns the
     /// number.
     ///
@@ -163,7 +187,7 @@ impl Engine {
                 directory.street, self.directory.street
             )));
         }
-        let edition = Edition::sign(&self.key, &directory.street, next, now_ms, bytes);
+        let edition = self.sign_edition(next, now_ms, bytes);
         insert(&self.db, &edition, who, what)?;
         db::audit(
             &self.db,

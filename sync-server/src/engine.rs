@@ -243,6 +243,14 @@ impl Engine {
         Ok(db::set_meta(&self.db, "rehearsal_now_ms", &now_ms)?)
     }
 
+    /// Forgets the time of a rehearsal.
+    ///
+    /// # Errors
+    /// The database could not.
+    pub fn end_rehearsal(&mut self) -> Result<(), EngineError> {
+        Ok(db::delete_meta(&self.db, "rehearsal_now_ms")?)
+    }
+
     /// Runs `work` on a record's document, taken from memory or rebuilt.
     pub(crate) fn with_document<T>(
         &mut self,

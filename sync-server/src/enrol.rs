@@ -141,7 +141,7 @@ impl Engine {
             true => "scanned_hash",
             false => "typed_hash",
         };
-        let found: Option<(String, [u8; 32], u8, Option<[u8; 16]>, Option<[u8; 32]>)> = self
+        let found = self
             .db
             .query_row(
                 &format!(
@@ -149,26 +149,23 @@ impl Engine {
                      WHERE selector = ?1 AND expires_ms >= ?2 AND tries_left > 0 AND stage <= 3"
                 ),
                 params![ticket.selector(), now_ms],
-                |row| {
-                    let phone = (row.get(3)?, row.get(4)?);
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, phone.0, phone.1))
-                },
+                Ticketed::of,
             )
             .optional()?;
-        let Some((person, secret_hash, stage, bound_device, bound_key)) = found else {
+        let Some(ticketed) = found else {
             return Ok(Err(NotValid));
         };
+        let person = &ticketed.person;
         let secret = sha256(ticket.secret().as_bytes());
-        let known = bool::from(secret.ct_eq(&secret_hash));
-        let first = stage == Stage::Opened as u8;
-        if !known || !first {
-            self.take_a_try(ticket.selector(), &person, now_ms)?;
+        let known = bool::from(secret.ct_eq(&ticketed.secret_hash));
+        if !known || !ticketed.is_first {
+            self.take_a_try(ticket.selector(), person, now_ms)?;
         }
-        let same_phone = bound_device == Some(device.0) && bound_key == Some(key.to_bytes());
-        if !known || !(first || same_phone) {
+        let same_phone = ticketed.phone == Some((device.0, key.to_bytes()));
+        if !known || !(ticketed.is_first || same_phone) {
             return Ok(Err(NotValid));
         }
-        if !self.may_become(&device, &key.to_bytes(), &person)? {
+        if !self.may_become(&device, &key.to_bytes(), person)? {
             return Ok(Err(NotValid));
         }
         let nonce = self.random_bytes();
@@ -215,36 +212,34 @@ impl Engine {
             .try_into()
             .map_err(|_| EngineError::Malformed("nonce"))?;
         let now_ms = self.clock.now_ms();
-        let found: Option<(String, u8, [u8; 32], [u8; 32], [u8; 32])> = self
+        let found = self
             .db
             .query_row(
                 "SELECT selector, stage, commitment, key, server_nonce FROM enrolment
                  WHERE device = ?1 AND expires_ms >= ?2",
                 params![device.0, now_ms],
-                |row| {
-                    let keys = (row.get(3)?, row.get(4)?);
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, keys.0, keys.1))
-                },
+                Bound::of,
             )
             .optional()?;
-        let Some((selector, stage, committed, device_key, server_nonce)) = found else {
+        let Some(bound) = found else {
             return Ok(Err(NotValid));
         };
-        if !bool::from(commitment(&nonce).ct_eq(&committed)) {
+        if !bool::from(commitment(&nonce).ct_eq(&bound.commitment)) {
             return Ok(Err(NotValid));
         }
+        let stage = bound.stage;
         if stage == Stage::HandedIn as u8 {
             let code = check_code(&Transcript {
-                selector: &selector,
+                selector: &bound.selector,
                 device: &device,
-                device_key: &device_key,
+                device_key: &bound.device_key,
                 server_key: &self.public_key(),
-                server_nonce: &server_nonce,
+                server_nonce: &bound.server_nonce,
                 device_nonce: &nonce,
             });
             self.db.execute(
                 "UPDATE enrolment SET stage = ?2, check_code = ?3 WHERE selector = ?1",
-                params![selector, Stage::Revealed as u8, code],
+                params![bound.selector, Stage::Revealed as u8, code],
             )?;
         }
         if stage == Stage::Declined as u8 {
@@ -276,6 +271,17 @@ impl Engine {
     /// No phone shows this code.
     pub fn confirm(&mut self, which: &str, who: &str) -> Result<Candidate, EngineError> {
         let candidate = self.candidate(which)?;
+        let Candidate {
+            device,
+            key,
+            person,
+            ..
+        } = &candidate;
+        if !self.may_become(device, key, &person.0)? {
+            return Err(EngineError::NotPossible(format!(
+                "device {device} was revoked or is somebody else's by now"
+            )));
+        }
         let now_ms = self.clock.now_ms();
         self.db.execute(
             "INSERT INTO device
@@ -382,6 +388,48 @@ impl Engine {
             db::audit(&self.db, now_ms, "ticket_dead", "server", &about)?;
         }
         Ok(())
+    }
+}
+
+/// What is known when a ticket is handed in.
+struct Ticketed {
+    person: String,
+    secret_hash: [u8; 32],
+    is_first: bool,
+    phone: Option<([u8; 16], [u8; 32])>,
+}
+
+impl Ticketed {
+    fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let stage: u8 = row.get(2)?;
+        let (device, key): (Option<[u8; 16]>, Option<[u8; 32]>) = (row.get(3)?, row.get(4)?);
+        Ok(Self {
+            person: row.get(0)?,
+            secret_hash: row.get(1)?,
+            is_first: stage == Stage::Opened as u8,
+            phone: device.zip(key),
+        })
+    }
+}
+
+/// What is known once a phone is bound to a ticket.
+struct Bound {
+    selector: String,
+    stage: u8,
+    commitment: [u8; 32],
+    device_key: [u8; 32],
+    server_nonce: [u8; 32],
+}
+
+impl Bound {
+    fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            selector: row.get(0)?,
+            stage: row.get(1)?,
+            commitment: row.get(2)?,
+            device_key: row.get(3)?,
+            server_nonce: row.get(4)?,
+        })
     }
 }
 

@@ -9,6 +9,8 @@
 //! 3. A record that becomes visible to somebody later joins the feed again, for
 //!    them, with its whole history.
 //! 4. A phone pulls the positions after its cursor that are meant for it.
+//! 5. What was set aside is published to its author's own phones only, so that
+//!    its author hears of it on every one of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -317,24 +319,28 @@ pub fn pull(
         if author == caller.device.0 {
             pulled.verdicts.push(judgement.clone());
         }
-        let envelope: Vec<u8> = row.get(6)?;
-        if !judgement.standing.is_shared() {
-            if devices::person_of(db, DeviceId(author))?.as_ref() == Some(&caller.person) {
-                pulled.notices.push(Notice {
-                    envelope,
-                    standing: judgement.standing.code(),
-                    reason: judgement.reason.map(|reason| reason.code().to_owned()),
-                    received_at_ms: judgement.received_at_ms,
-                });
-            }
+        let is_shared = judgement.standing.is_shared();
+        if !is_shared && devices::person_of(db, DeviceId(author))?.as_ref() != Some(&caller.person)
+        {
             continue;
         }
-        if room < envelope.len() && !pulled.items.is_empty() {
+        let envelope: Vec<u8> = row.get(6)?;
+        let is_empty = pulled.items.is_empty() && pulled.notices.is_empty();
+        if room < envelope.len() && !is_empty {
             pulled.cursor = position - 1;
             pulled.more = true;
             break;
         }
         room = room.saturating_sub(envelope.len());
+        if !is_shared {
+            pulled.notices.push(Notice {
+                envelope,
+                standing: judgement.standing.code(),
+                reason: judgement.reason.map(|reason| reason.code().to_owned()),
+                received_at_ms: judgement.received_at_ms,
+            });
+            continue;
+        }
         pulled.items.push(Item {
             envelope,
             received_at_ms: judgement.received_at_ms,

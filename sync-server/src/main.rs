@@ -138,12 +138,14 @@ async fn serve(config: Config, rehearsal_ms: Option<i64>) -> Result<(), AnyError
     std::fs::create_dir_all(&config.data)
         .map_err(|error| format!("{}: {error}", config.data.display()))?;
     let (app, writer) = App::start(&config.data, clock.clone(), &directory)?;
-    if rehearsal_ms.is_some() {
-        // Administrators' commands live in the rehearsal's time as well.
-        let now_ms = clock.now_ms();
-        let note = move |engine: &mut Engine| engine.note_rehearsal(now_ms);
-        app.writer.submit(note).await?;
-    }
+    // Administrators' commands live in the rehearsal's time as well, and in the
+    // machine's once a rehearsal is over.
+    let rehearsed = rehearsal_ms.map(|_| clock.now_ms());
+    let note = move |engine: &mut Engine| match rehearsed {
+        Some(now_ms) => engine.note_rehearsal(now_ms),
+        None => engine.end_rehearsal(),
+    };
+    app.writer.submit(note).await?;
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;

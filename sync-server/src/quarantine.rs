@@ -11,6 +11,7 @@
 
 use rusqlite::{Connection, Row};
 
+use shaodao_core::domain::directory::Directory;
 use shaodao_core::domain::ids::{EnvelopeHash, PersonId, RecordId};
 use shaodao_core::domain::reason::Reason;
 use shaodao_core::envelope::{self, Sealed};
@@ -161,19 +162,11 @@ impl Engine {
 
     /// The directory that was in force when the author last heard of the
     /// street; `None` if it is the one in force still, or unknown.
-    fn directory_then(
-        &self,
-        sealed: &Sealed,
-    ) -> Result<Option<shaodao_core::domain::directory::Directory>, EngineError> {
+    fn directory_then(&self, sealed: &Sealed) -> Result<Option<Directory>, EngineError> {
         let Some(anchor) = sealed.envelope.claim.anchor else {
             return Ok(None);
         };
-        let version: Option<i64> = self.db.query_row(
-            "SELECT MAX(version) FROM edition WHERE signed_at_ms <= ?1",
-            [anchor.server_ms],
-            |row| row.get(0),
-        )?;
-        let version = version.map(i64::cast_unsigned);
+        let version = directory::version_at(&self.db, anchor.server_ms)?;
         match version.filter(|version| *version != self.directory.version) {
             Some(version) => {
                 let pack = directory::pack_of(&self.db, version)?;

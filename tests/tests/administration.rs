@@ -132,6 +132,33 @@ fn territory_is_imported_taken_back_and_a_code_is_never_used_again() {
     assert_eq!(grid(&now, &pack["grids"][0]["code"])["version"], 2);
     assert_eq!(grid(&now, &json!(LAST_GRID))["retired"], 2);
 
+    // A community goes with its grids, or not at all.
+    let communities: String = pack["communities"]
+        .as_array()
+        .expect("communities")
+        .iter()
+        .filter(|it| it["code"] != "530102001013")
+        .map(|it| format!("{},{},{}\n", it["code"], it["name"], it["class"]))
+        .collect();
+    let table = format!("代码,名称,类别\n{communities}");
+    let communities = office.file("communities.csv", &table.replace('"', ""));
+    let alone = ["import", "territory", "--communities", &communities];
+    let refused = office.refused(&alone);
+    assert!(
+        refused.contains("530102001013 would be given up"),
+        "{refused}"
+    );
+    let mut grids = pack.clone();
+    let inside = |grid: &Json| grid["community"] == "530102001013";
+    grids["grids"]
+        .as_array_mut()
+        .expect("grids")
+        .retain(|grid| !inside(grid));
+    let grids = office.file("grids.geojson", &geojson(&grids, &[]));
+    let both = [&alone[..], &["--grids", &grids, "--dry-run"]].concat();
+    let gone = hows(&office.does(&both));
+    assert!(gone.contains(&("retired".to_owned(), "530102001013".to_owned())));
+
     // Taking it back is a new edition; the phone gets the newest one.
     office.does(&["directory", "revert", "1"]);
     let now = office.does(&["export", "directory"]);
@@ -189,9 +216,9 @@ fn a_file_with_a_mistake_is_refused_by_file_and_line() {
         ),
         (
             "days.csv",
-            "date,kind\n2026-02-30,off\n",
+            "date,kind,name,source\n2026-02-30,off,春节,通知\n",
             &["calendar"],
-            "line 2: `2026-02-30`",
+            "line 2",
         ),
         (
             "communities.csv",
@@ -355,6 +382,31 @@ fn a_phone_is_enrolled_by_what_its_camera_read_and_shut_out_at_once() {
     assert!(
         text.contains('█') && text.contains("shaodao://enrol?"),
         "{text}"
+    );
+}
+
+#[test]
+fn the_phone_waits_until_somebody_has_confirmed_it() {
+    let office = Office::open("waiting");
+    let phone = office.phone("li");
+    let ticket = office.does(&["ticket", "--person", LI]);
+    let ticket = ticket[0]["ticket"].as_str().expect("a ticket");
+    let waiting = phone
+        .command(&["enrol", &office.server.address(), ticket])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("runs");
+    let code = (0..1_000).find_map(|_| {
+        let pending = office.does(&["pending"]);
+        pending[0]["check_code"].as_str().map(str::to_owned)
+    });
+    office.does(&["confirm", &code.expect("the phone shows up")]);
+    let said = waiting.wait_with_output().expect("ends by itself");
+    assert!(said.status.success());
+    let said: Json = serde_json::from_slice(&said.stdout).expect("JSON");
+    assert_eq!(
+        (&said["enrolled"], &said["person"]),
+        (&json!(true), &json!(LI))
     );
 }
 

@@ -362,6 +362,9 @@ pub struct Enrol {
     /// 不等确认 Show the check code and do not wait
     #[arg(long)]
     pub no_wait: bool,
+    /// 服务器不认识这部手机时重新登记,数据都保留 Enrol again when the server does not know this phone; all data stays
+    #[arg(long)]
+    pub again: bool,
     /// 接着等上次的登记 Go on with the enrolment that waits
     #[arg(long, conflicts_with_all = ["server", "ticket"])]
     pub resume: bool,

@@ -28,18 +28,17 @@ pub struct PendingEnrolment {
 }
 
 impl Device {
-    /// Takes a ticket in hand: what to say to the server.
+    /// Takes a ticket in hand: what to say to the server. A phone that is
+    /// enrolled may do it again, for the same person with the same server, which
+    /// may have forgotten it after a restore; everything on it stays.
     ///
     /// # Errors
-    /// Enrolled already, or not a ticket.
+    /// Not a ticket.
     pub fn enrol_request(
         &mut self,
         rng: &mut impl Rng,
         ticket: &str,
     ) -> Result<EnrolRequest, DeviceError> {
-        if let Some(owner) = &self.owner {
-            return Err(DeviceError::AlreadyEnrolled(owner.person.clone()));
-        }
         let ticket: Ticket = ticket.parse()?;
         let mut nonce = [0; 32];
         rng.fill_bytes(&mut nonce);
@@ -75,6 +74,10 @@ impl Device {
         if fingerprint.is_some_and(|wanted| wanted != Fingerprint::of(&key)) {
             return Err(DeviceError::WrongServer);
         }
+        let pinned: Option<[u8; 32]> = self.store.meta("server_key")?;
+        if pinned.is_some_and(|pinned| pinned != key) {
+            return Err(DeviceError::WrongServer);
+        }
         self.store.set_meta(&[
             ("enrol_server", &server),
             ("enrol_server_key", &key),
@@ -90,7 +93,7 @@ impl Device {
     pub fn pending_enrolment(&self) -> Result<Option<PendingEnrolment>, DeviceError> {
         let store = &self.store;
         let server: String = store.meta("enrol_server")?.unwrap_or_default();
-        if server.is_empty() || self.owner.is_some() {
+        if server.is_empty() {
             return Ok(None);
         }
         let selector: Option<String> = store.meta("enrol_selector")?;

@@ -3,7 +3,7 @@
 //! the database.
 
 use super::{Device, DeviceError, RecordView};
-use crate::domain::directory::{DeviceState, Policy};
+use crate::domain::directory::DeviceState;
 use crate::domain::ids::RecordId;
 use crate::domain::lease::{Sight, sight};
 use crate::domain::time::Moment;
@@ -27,7 +27,7 @@ impl Device {
     /// See [`DeviceError`].
     pub fn sight(&self, now: Moment) -> Result<Sight, DeviceError> {
         let policy = self.directory.as_ref().map(|directory| directory.policy);
-        let lease_ms = policy.unwrap_or_else(Policy::default).lease_ms;
+        let lease_ms = policy.unwrap_or_default().lease_ms;
         Ok(sight(self.state()?, self.store.contact()?, now, lease_ms))
     }
 

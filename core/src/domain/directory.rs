@@ -145,6 +145,8 @@ pub struct Community {
     pub name: String,
     /// Area class, on which limits depend.
     pub class: AreaClass,
+    /// The edition in which it was given up, like a grid's.
+    pub retired: Option<u64>,
 }
 
 /// A grid (网格).
@@ -314,8 +316,16 @@ impl Directory {
         }
     }
 
-    /// Whether a code names the street, a community or a grid of it.
+    /// Whether a code names the street, or a community or a grid of it that is
+    /// in force.
     pub fn knows_area(&self, code: &str) -> bool {
+        let community = self.communities.get(code).map(|it| it.retired);
+        let grid = self.grids.get(code).map(|it| it.retired);
+        code == self.street || community.or(grid) == Some(None)
+    }
+
+    /// The same, those included that were given up.
+    pub fn has_known_area(&self, code: &str) -> bool {
         code == self.street || self.communities.contains_key(code) || self.grids.contains_key(code)
     }
 

@@ -6,8 +6,8 @@
 //! [`reason`]), what it amounts to ([`history`], [`finding`], [`whistle`],
 //! [`record`]), who may do it ([`content`], [`rights`], [`available`]), who reads
 //! what is not for everybody ([`private`]), until when ([`deadline`]), who takes
-//! over when nobody answers ([`escalation`]), and what came of it all
-//! ([`statistics`]).
+//! over when nobody answers ([`escalation`]), for how long a silent phone shows
+//! what others did ([`lease`]), and what came of it all ([`statistics`]).
 
 pub mod ids;
 // Words first.

@@ -21,7 +21,7 @@ use crate::domain::ids::{EnvelopeHash, RecordId};
 use crate::domain::time::LastContact;
 use crate::envelope;
 use crate::sync::plan::Progress;
-use crate::sync::settle::{Incoming, Noticed, Settlement};
+use crate::sync::settle::{Incoming, Noticed, Settlement, Vetted};
 use crate::sync::wire::{Judgement, Standing};
 
 /// What a reply changed.
@@ -134,10 +134,8 @@ impl Store {
         put_progress(&db, progress)?;
         put_contact(&db, contact)?;
         put_meta(&db, "device_state", &settlement.device.code())?;
-        if let Some((version, pack, server_key)) = &settlement.vetted {
-            put_meta(&db, "directory", pack)?;
-            put_meta(&db, "directory_version", &version.cast_signed())?;
-            put_meta(&db, "server_key", server_key)?;
+        if let Some(vetted) = &settlement.vetted {
+            put_directory(&db, vetted)?;
         }
         authentic(&db)?;
         Ok(db.commit().map(|()| applied)?)
@@ -404,7 +402,7 @@ fn drop_record(
         return Ok(());
     };
     let unsent: i64 = db.query_row(
-        "SELECT COUNT(*) FROM envelope WHERE record = ?1 AND own = 1 AND standing <> 1",
+        "SELECT COUNT(*) FROM envelope WHERE record = ?1 AND own > 0 AND standing <> 1",
         [row],
         |row| row.get(0),
     )?;
@@ -434,6 +432,24 @@ fn drop_record(
         db.execute(statement, [row])?;
     }
     Ok(())
+}
+
+/// Replaces the directory. While this build cannot read the new one, the last
+/// that it could stays beside it.
+fn put_directory(db: &Connection, vetted: &Vetted) -> Result<(), StoreError> {
+    db.execute(
+        match vetted.is_readable {
+            true => "DELETE FROM meta WHERE name = 'directory_read'",
+            false => {
+                "INSERT OR IGNORE INTO meta (name, value)
+                 SELECT 'directory_read', value FROM meta WHERE name = 'directory'"
+            }
+        },
+        [],
+    )?;
+    put_meta(db, "directory", &vetted.pack)?;
+    put_meta(db, "directory_version", &vetted.version.cast_signed())?;
+    put_meta(db, "server_key", &vetted.server_key)
 }
 
 fn put_contact(db: &Connection, contact: LastContact) -> Result<(), StoreError> {

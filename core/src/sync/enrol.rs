@@ -117,8 +117,8 @@ pub struct Invitation {
     pub ticket: Ticket,
     /// Fingerprint of the server's key.
     pub fingerprint: Fingerprint,
-    /// Pin of the certificate ([`super::pin::Pin`]), where the server has one of
-    /// its own making.
+    /// Pin of the key in the server's certificate, where nobody else vouches for
+    /// it.
     pub pin: Option<[u8; 32]>,
 }
 

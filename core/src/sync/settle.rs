@@ -37,6 +37,20 @@ pub struct Noticed {
     pub judgement: Judgement,
 }
 
+/// An edition of the directory that was found to be the server's own and newer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vetted {
+    /// Its number.
+    pub version: u64,
+    /// JSON bytes of a directory pack.
+    pub pack: Vec<u8>,
+    /// The key that the server has now.
+    pub server_key: [u8; 32],
+    /// Whether this build reads the pack; one of a newer server is kept for the
+    /// build that does.
+    pub is_readable: bool,
+}
+
 /// What to do with a reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settlement {
@@ -53,9 +67,8 @@ pub struct Settlement {
     pub directory: Option<Vec<u8>>,
     /// Changes of the server's key that came with it, not checked yet.
     pub key_changes: Vec<KeyChange>,
-    /// Set by whoever checked them: version, pack and key of the server, to be
-    /// stored with the rest.
-    pub vetted: Option<(u64, Vec<u8>, [u8; 32])>,
+    /// Set by whoever checked them; to be stored with the rest.
+    pub vetted: Option<Vetted>,
     /// Whether the phone may take part.
     pub device: DeviceState,
     /// The same person's actions from another phone that were set aside.

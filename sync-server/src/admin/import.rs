@@ -17,7 +17,7 @@ use serde_json::{Value as Json, json};
 
 use shaodao_core::domain::directory::Role;
 
-use super::table::{CALENDAR, COMMUNITIES, ORGANISATIONS, PEOPLE, POSTS, Table};
+use super::table::{COMMUNITIES, ORGANISATIONS, PEOPLE, POSTS, Table};
 use super::{AnyError, read};
 
 /// Which part of the directory.
@@ -134,15 +134,14 @@ impl Import {
                 if let Some(path) = grids {
                     import_grids(&mut pack, path)?;
                 }
+                no_orphans(&pack)?;
             }
             Self::People(file) => import_people(&mut pack, &Table::read(&file.path, &PEOPLE)?)?,
             Self::Posts(file) => import_posts(&mut pack, &Table::read(&file.path, &POSTS)?)?,
             Self::Organisations(file) => {
                 import_organisations(&mut pack, &Table::read(&file.path, &ORGANISATIONS)?)?;
             }
-            Self::Calendar(file) => {
-                import_calendar(&mut pack, &Table::read(&file.path, &CALENDAR)?)?;
-            }
+            Self::Calendar(file) => import_calendar(&mut pack, &file.path)?,
             Self::Directory(file) => {
                 let text = read(&file.path)?;
                 let whole: Json = serde_json::from_str(&text)
@@ -205,7 +204,7 @@ pub fn changes(before: &[u8], after: &[u8]) -> Result<Vec<Change>, AnyError> {
             changes.push(Change { part, key, how });
         }
     }
-    for part in ["street", "calendar", "policy", "codes"] {
+    for part in ["street", "calendar", "calendars", "policy", "codes"] {
         if before[part] != after[part] {
             let (key, how) = (String::new(), "changed");
             changes.push(Change { part, key, how });
@@ -277,6 +276,22 @@ fn import_grids(pack: &mut Json, path: &PathBuf) -> Result<(), AnyError> {
         fresh.push((place, entry));
     }
     replace(pack, "grids", fresh)
+}
+
+/// A grid in force lies in a community in force.
+fn no_orphans(pack: &Json) -> Result<(), AnyError> {
+    for grid in entries(pack, "grids").filter(|it| it["retired"].is_null()) {
+        let community = text(grid, "community");
+        if !has(pack, "communities", "code", &community) {
+            return Err(format!(
+                "community {community} would be given up, but grid {} lies in it; import the \
+                 grids as well",
+                text(grid, "code")
+            )
+            .into());
+        }
+    }
+    Ok(())
 }
 
 /// The outer ring of a polygon without holes.
@@ -406,41 +421,23 @@ fn import_organisations(pack: &mut Json, table: &Table) -> Result<(), AnyError> 
     Ok(())
 }
 
-fn import_calendar(pack: &mut Json, table: &Table) -> Result<(), AnyError> {
-    table.keyed()?;
-    let (mut off, mut worked) = (Vec::new(), Vec::new());
-    let mut newest = None;
-    for (line, cells) in &table.rows {
-        let [date, kind] = &cells[..] else {
-            continue;
-        };
-        let day = date
-            .parse::<chrono::NaiveDate>()
-            .map_err(|_| table.wrong(*line, &format!("`{date}` is not a date like 2026-01-31")))?;
-        match kind.as_str() {
-            "off" | "休" => off.push(day.to_string()),
-            "worked" | "班" => worked.push(day.to_string()),
-            other => {
-                return Err(
-                    table.wrong(*line, &format!("kind `{other}` is neither off nor worked"))
-                );
-            }
-        }
-        newest = newest.max(Some(day));
-    }
-    let calendar = &mut pack["calendar"];
-    let version = text(calendar, "version");
-    let (name, nth) = version.rsplit_once('.').unwrap_or((&version, "0"));
-    let nth = nth.parse::<u32>().unwrap_or(0) + 1;
-    calendar["version"] = format!("{name}.{nth}").into();
-    calendar["off"] = off.into();
-    calendar["worked"] = worked.into();
-    // No year is known before somebody has announced it.
-    use chrono::Datelike;
-    if let Some(newest) = newest {
-        calendar["horizon"] = format!("{}-12-31", newest.year()).into();
-    }
-    Ok(())
+/// The current calendar with the years of the table as the table has them, as
+/// an edition of its own, named after the file.
+fn import_calendar(pack: &mut Json, path: &PathBuf) -> Result<(), AnyError> {
+    let table = read(path)?;
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let taken: BTreeSet<String> = entries(pack, "calendars")
+        .map(|calendar| text(calendar, "version"))
+        .collect();
+    let name = (1..)
+        .map(|nth| match nth {
+            1 => stem.to_string(),
+            nth => format!("{stem}.{nth}"),
+        })
+        .find(|name| !taken.contains(name))
+        .unwrap_or_default();
+    shaodao_core::pack::calendar::import(pack, &name, &table)
+        .map_err(|error| format!("{}: {error}", path.display()).into())
 }
 
 /// Replaces a list of the territory: versions go on, and what is not there any

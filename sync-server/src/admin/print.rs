@@ -76,8 +76,8 @@ pub fn tickets(
         lines += &format!("{typed}  {person}  {name}\n");
         if scan {
             let code = qrcode::QrCode::new(&uri)?;
-            lines += &code.render::<qrcode::render::unicode::Dense1x2>().build();
-            lines += &format!("\n{uri}\n\n");
+            lines += &scannable(&code);
+            lines += &format!("{uri}\n\n");
         }
         list.push(json!({
             "person": person.0, "name": name, "ticket": typed.to_string(), "uri": uri,
@@ -93,6 +93,19 @@ pub fn tickets(
     }
     let json = list.into();
     Ok(Said { lines, json })
+}
+
+/// A QR code in half blocks. On a terminal the colours are set, because a code
+/// in the terminal's own may come out light on dark, which not every camera
+/// reads.
+fn scannable(code: &qrcode::QrCode) -> String {
+    let blocks = code.render::<qrcode::render::unicode::Dense1x2>().build();
+    let (on, off) = match std::io::stdout().is_terminal() {
+        true => ("\x1b[30;107m", "\x1b[0m"),
+        false => ("", ""),
+    };
+    let line = |line: &str| format!("{on}{line}{off}\n");
+    blocks.lines().map(line).collect()
 }
 
 /// Phones that wait to be confirmed.

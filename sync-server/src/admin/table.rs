@@ -29,8 +29,6 @@ pub const PEOPLE: [Column; 4] = [
 pub const POSTS: [Column; 3] = [&["code", "代码"], &["name", "名称"], &["standing", "常设"]];
 /// Organisations.
 pub const ORGANISATIONS: [Column; 3] = [&["id", "编号"], &["name", "名称"], &["platform", "平台"]];
-/// Days that are not like their weekday.
-pub const CALENDAR: [Column; 2] = [&["date", "日期"], &["kind", "类型"]];
 
 impl Table {
     /// Reads a file; its columns may stand in any order and there may be more.

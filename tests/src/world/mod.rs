@@ -16,6 +16,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use axum::Router;
 use axum::body::Body;
@@ -29,25 +30,23 @@ use shaodao_core::domain::action::{Body as Act, Facts, Order, RecordKind, Target
 use shaodao_core::domain::action::{Level, Party};
 use shaodao_core::domain::directory::DeviceState;
 use shaodao_core::domain::finding::FindingState;
-use shaodao_core::domain::ids::{BootId, PersonId, RecordId};
+use shaodao_core::domain::ids::{BootId, RecordId};
 use shaodao_core::domain::private::PrivateKind;
 use shaodao_core::domain::record::RecordState;
 use shaodao_core::domain::time::Moment;
 use shaodao_core::domain::whistle::WhistleState;
 use shaodao_core::pack;
 use shaodao_core::store::Store;
-use shaodao_core::sync::wire::{self, EnrolOffer, SessionReply, SyncRequest};
 use shaodao_server::app::App;
 use shaodao_server::clock::Clock;
-use shaodao_server::engine::{Engine, EngineError};
-use shaodao_server::enrol::Opened;
 use shaodao_server::http::router;
 
 pub mod network;
+mod phones;
 
 use network::{Fate, Weather};
 
-use crate::home::{home, unbacked};
+use crate::home::home;
 
 /// 2025-06-11, a Wednesday, 09:00 in Shanghai.
 pub const MORNING_MS: i64 = 1_749_603_600_000;
@@ -90,6 +89,7 @@ struct Server {
     app: Arc<App>,
     router: Router,
     clock: Clock,
+    writer: JoinHandle<()>,
 }
 
 impl World {
@@ -142,14 +142,23 @@ impl World {
         std::fs::create_dir_all(&folder).expect("a folder for the server");
         let clock = Clock::rehearsal(self.now_ms);
         let started = App::start(&folder, clock.clone(), pack::HUASHAN);
-        let (app, _) = started.expect("the server starts");
+        let (app, writer) = started.expect("the server starts");
         let router = router(app.clone());
-        self.server = Some(Server { app, router, clock });
+        self.server = Some(Server {
+            app,
+            router,
+            clock,
+            writer,
+        });
     }
 
-    /// Takes the server away between two requests.
+    /// Takes the server away between two requests; its database is closed when
+    /// this returns.
     pub fn stop_server(&mut self) {
-        self.server = None;
+        if let Some(server) = self.server.take() {
+            drop((server.router, server.app));
+            let _ = server.writer.join();
+        }
     }
 
     /// Lets time go by; what is due at the server happens.
@@ -165,152 +174,11 @@ impl World {
         }
     }
 
-    /// Gives somebody a phone, by staff number, and enrols it.
-    pub fn phone(&mut self, person: &str) {
-        self.another_phone(person, person);
-    }
-
-    /// Gives somebody one more phone, which the stories call `name`.
-    pub fn another_phone(&mut self, name: &str, person: &str) {
-        let phone = self.new_phone(name);
-        self.enrol(name, person, phone);
-    }
-
-    /// Gives somebody the phone whose files are in `folder` and enrols it; the
-    /// one they had is gone.
-    pub fn phone_in(&mut self, person: &str, folder: PathBuf) {
-        self.phones.remove(person);
-        let phone = self.new_phone_in(folder);
-        self.enrol(person, person, phone);
-    }
-
-    fn enrol(&mut self, name: &str, person: &str, mut phone: Phone) {
-        let typed = self.ticket(person).typed.to_string();
-        let code = self
-            .hand_in(&mut phone.device, &typed)
-            .expect("a good ticket");
-        self.admin(move |engine| engine.confirm(&code, "Wen"))
-            .expect("confirmed");
-        self.open_session(&mut phone);
-        self.phones.insert(name.to_owned(), phone);
-    }
-
-    /// A phone out of the box, nobody's yet.
-    pub fn new_phone(&mut self, name: &str) -> Phone {
-        self.new_phone_in(self.folder.join(name))
-    }
-
-    fn new_phone_in(&mut self, folder: PathBuf) -> Phone {
-        let device =
-            Device::open(&home(&folder, self.now_ms), &mut self.rng).expect("the phone opens");
-        Phone {
-            device,
-            offline: false,
-            clock_error_ms: 0,
-            folder,
-            boot: BootId::random(&mut self.rng),
-            booted_at_ms: self.now_ms - 1_000,
-        }
-    }
-
     /// Somebody's phone.
     pub fn of(&mut self, person: &str) -> &mut Phone {
         self.phones
             .get_mut(person)
             .unwrap_or_else(|| panic!("{person} has no phone"))
-    }
-
-    /// Somebody copies a phone, bit for bit, with what backups leave out; the
-    /// stories call the copy `name`.
-    pub fn copy_phone(&mut self, name: &str, of: &str) {
-        let folder = self.folder.join(name);
-        let original = self.of(of).folder.clone();
-        for (from, to) in [
-            (original.clone(), folder.clone()),
-            (unbacked(&original), unbacked(&folder)),
-        ] {
-            std::fs::create_dir_all(&to).expect("a folder for the copy");
-            for file in std::fs::read_dir(from).expect("the phone's folder") {
-                let file = file.expect("a file");
-                std::fs::copy(file.path(), to.join(file.file_name())).expect("copies");
-            }
-        }
-        let copy = self.new_phone(name);
-        self.phones.insert(name.to_owned(), copy);
-    }
-
-    /// Sends some of what waits on a phone, past its own order; the network
-    /// loses the reply.
-    pub fn push_only(&mut self, person: &str, which: &[usize]) {
-        self.settled = false;
-        let device = &self.of(person).device;
-        let token = device.prepare_sync().expect("enrolled").token;
-        let outbox = device.store().outbox(usize::MAX).expect("an outbox");
-        let push = which.iter().map(|at| outbox[*at].1.clone().into());
-        let request = SyncRequest {
-            push: push.collect(),
-            ..SyncRequest::default()
-        };
-        let (status, _) = self.post("/v1/sync", Some(&token), wire::to_bytes(&request));
-        assert_eq!(status, 200);
-    }
-
-    /// An administrator opens a ticket for somebody.
-    pub fn ticket(&mut self, person: &str) -> Opened {
-        let id = PersonId::from(person);
-        self.admin(move |engine| engine.open_ticket(&id, "Wen"))
-            .expect("a ticket")
-    }
-
-    /// A phone hands a ticket in and reveals its nonce: the check code that it
-    /// shows, or the server's refusal.
-    pub fn hand_in(&mut self, device: &mut Device, ticket: &str) -> Result<String, String> {
-        let request = device.enrol_request(&mut self.rng, ticket);
-        let request = wire::to_bytes(&request.map_err(|error| error.to_string())?);
-        let (status, reply) = self.post("/v1/enrol", None, request);
-        if status != 200 {
-            return Err(String::from_utf8_lossy(&reply).into_owned());
-        }
-        let offer: EnrolOffer = wire::from_bytes(&reply).expect("an offer");
-        let pending = device.accept_offer("http://world", None, &offer);
-        let pending = pending.expect("an offer");
-        let reveal = wire::to_bytes(&pending.reveal);
-        let (status, reply) = self.post("/v1/enrol/reveal", None, reveal);
-        match status {
-            200 => Ok(pending.check_code),
-            _ => Err(String::from_utf8_lossy(&reply).into_owned()),
-        }
-    }
-
-    /// A confirmed phone opens its session.
-    fn open_session(&mut self, phone: &mut Phone) {
-        let mut challenge = Vec::new();
-        loop {
-            let ask = phone.device.session_request(&challenge).expect("a request");
-            let (status, reply) = self.post("/v1/session", None, wire::to_bytes(&ask));
-            assert_eq!(status, 200, "{}", String::from_utf8_lossy(&reply));
-            let reply: SessionReply = wire::from_bytes(&reply).expect("a session");
-            let now = phone.now(self.now_ms);
-            match reply.session {
-                Some(session) => {
-                    let taken = phone.device.accept_enrolment("http://world", now, &session);
-                    return taken.expect("enrolled");
-                }
-                None => challenge = reply.challenge,
-            }
-        }
-    }
-
-    /// An administrator does something, in a process of their own beside the
-    /// running server.
-    pub fn admin<T>(
-        &mut self,
-        work: impl FnOnce(&mut Engine) -> Result<T, EngineError>,
-    ) -> Result<T, EngineError> {
-        let folder = self.folder.join("server");
-        let clock = Clock::rehearsal(self.now_ms);
-        let mut engine = Engine::open(&folder, clock, pack::HUASHAN).expect("the same database");
-        engine.alone(work)
     }
 
     /// Somebody's phone is switched off and on again.

@@ -166,3 +166,43 @@ fn the_server_changes_its_key_and_phones_follow() {
     let suspicions = world.server_count("SELECT COUNT(*) FROM clone_sign");
     assert_eq!(suspicions, 0);
 }
+
+#[test]
+fn an_older_app_goes_on_with_the_directory_that_it_can_read() {
+    // What could go wrong: a server that knows more stops every older phone.
+    let mut world = World::new("older-app", 4);
+    for person in [HEAD, SECRETARY] {
+        world.phone(person);
+    }
+    let finding = world.report(HEAD, OLD_GRID, "E0102", "门口有垃圾");
+    world.settle();
+    world.on_finding(SECRETARY, finding, Body::Accept);
+    world.sync(SECRETARY);
+    let mut outgoing = world.of(HEAD).device.prepare_sync().expect("enrolled");
+    let (_, reply) = world.post("/v1/sync", Some(&outgoing.token), outgoing.body.clone());
+    let mut reply: SyncReply = wire::from_bytes(&reply).expect("a reply");
+    let pack = world.admin(|engine| engine.pack()).expect("a pack");
+    let mut pack: Json = serde_json::from_slice(&pack).expect("a pack");
+    pack["version"] = 2.into();
+    pack["drones"] = json!([]);
+    let (pack, now_ms) = (pack.to_string().into_bytes(), world.now_ms());
+    let sign = move |engine: &mut Engine| Ok(engine.sign_edition(2, now_ms, pack));
+    let edition = world.admin(sign).expect("signed");
+    reply.directory = Some(edition.to_bytes().into());
+    let bytes = wire::to_bytes(&reply);
+    let phone = world.of(HEAD);
+    let now = phone.now(now_ms);
+    phone
+        .device
+        .settle_sync(&outgoing, now, &bytes)
+        .expect("the rest counts");
+    assert!(phone.device.needs_newer_app().expect("reads"));
+    world.restart(HEAD);
+    let phone = world.of(HEAD);
+    assert_eq!(phone.device.directory().expect("a directory").version, 1);
+    outgoing = phone.device.prepare_sync().expect("enrolled");
+    let asked: wire::SyncRequest = wire::from_bytes(&outgoing.body).expect("a request");
+    assert_eq!(asked.directory, 2, "the same bytes are not asked for again");
+    world.settle();
+    assert_eq!(world.finding(HEAD, finding).stage.word(), "accepted");
+}

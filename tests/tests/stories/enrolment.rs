@@ -163,3 +163,51 @@ fn a_session_that_is_too_old_is_opened_again_by_signature() {
         "门口有垃圾"
     );
 }
+
+#[test]
+fn a_server_that_forgot_a_phone_takes_it_back_with_all_that_is_on_it() {
+    // What could go wrong: the server is restored from a copy that is older than
+    // the phone's enrolment, and the phone is told to enrol and may not.
+    let mut world = World::new("forgotten", 6);
+    world.phone(SECRETARY);
+    let (server, copy) = (world.folder().join("server"), world.folder().join("copy"));
+    let copy_all = |from: &std::path::Path, to: &std::path::Path| {
+        let _ = std::fs::remove_dir_all(to);
+        std::fs::create_dir_all(to).expect("a folder");
+        for file in std::fs::read_dir(from).expect("the server's folder") {
+            let file = file.expect("a file");
+            std::fs::copy(file.path(), to.join(file.file_name())).expect("copies");
+        }
+    };
+    copy_all(&server, &copy);
+    world.phone(LI);
+    let finding = world.report(LI, GRID, "E0102", "门口有垃圾");
+    world.stop_server();
+    copy_all(&copy, &server);
+    world.start_server();
+
+    let phone = &world.of(LI).device;
+    let ask = to_bytes(&phone.session_request(&[]).expect("a request"));
+    let (status, said) = world.post("/v1/session", None, ask);
+    assert_eq!(status, 403);
+    assert!(String::from_utf8_lossy(&said).contains("not_proven"));
+    world.enrol(LI, LI);
+    world.settle();
+    assert_eq!(
+        world.finding(SECRETARY, finding).text("title"),
+        "门口有垃圾"
+    );
+
+    // Another server cannot take the phone over that way.
+    let key = SigningKey::from_bytes(&[66; 32]).verifying_key().to_bytes();
+    let offer = EnrolOffer {
+        server_key: key.to_vec(),
+        nonce: vec![66; 32],
+        street: "530102001".to_owned(),
+    };
+    let taken = world
+        .of(LI)
+        .device
+        .accept_offer("http://mallory", None, &offer);
+    assert!(matches!(taken, Err(DeviceError::WrongServer)));
+}

@@ -22,7 +22,7 @@ const DAY_MS: i64 = 24 * 3_600_000;
 /// What a person's phone says was not accepted: standing and reason.
 fn troubles(world: &mut World, who: &str) -> Vec<(Standing, Option<Reason>)> {
     let troubles = world.of(who).device.troubles().expect("troubles");
-    let line = |open: &shaodao_core::device::redo::OpenTrouble| {
+    let line = |open: &shaodao_core::device::troubles::OpenTrouble| {
         (open.trouble.standing, open.trouble.reason)
     };
     troubles.iter().map(line).collect()

@@ -22,6 +22,9 @@ const ASK_EVERY: Duration = Duration::from_secs(2);
 
 impl Hand {
     pub(super) fn enrol(&mut self, how: &Enrol) -> Done {
+        if let (Some(owner), false, false) = (self.device.owner(), how.again, how.resume) {
+            return Err(said(&DeviceError::AlreadyEnrolled(owner.person.clone())));
+        }
         let pending = match (&how.server, &how.ticket) {
             _ if how.resume => self.pending()?,
             (Some(uri), None) => self.hand_in_invitation(uri)?,
@@ -64,13 +67,13 @@ impl Hand {
     }
 
     fn pending(&self) -> Result<PendingEnrolment, Sentence> {
-        if let Some(owner) = self.device.owner() {
-            return Err(said(&DeviceError::AlreadyEnrolled(owner.person.clone())));
-        }
         let pending = self.device.pending_enrolment();
         pending
             .map_err(|error| said(&error))?
-            .ok_or_else(|| said(&DeviceError::NotEnrolled))
+            .ok_or_else(|| match self.device.owner() {
+                Some(owner) => said(&DeviceError::AlreadyEnrolled(owner.person.clone())),
+                None => said(&DeviceError::NotEnrolled),
+            })
     }
 
     /// Waits for the administrator; with scripts, or when asked to resume, one

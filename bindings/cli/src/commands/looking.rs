@@ -420,6 +420,17 @@ impl Hand {
             text.push_str(&self.lang.pick(format!("⏳ {zh}\n"), format!("⏳ {en}\n")));
             json!({ "code": code, "zh": zh, "en": en, "until_ms": put_off.until_ms })
         });
+        let newer = self
+            .device
+            .needs_newer_app()
+            .map_err(|error| said(&error))?;
+        if newer {
+            text.push_str(self.lang.pick(
+                "⚠ 名录由新版服务器写成,请更新应用;现在仍按原名录工作。\n",
+                "⚠ A newer server wrote the directory; update the app. It goes on with the \
+                 directory that it had.\n",
+            ));
+        }
         for trouble in troubles.iter().filter(|trouble| trouble.redone.is_none()) {
             let (zh, en) = trouble.reason.map_or(("", ""), |it| (it.zh(), it.en()));
             let record = short(trouble.record);
@@ -451,6 +462,7 @@ impl Hand {
         Ok(Answer::new(
             text,
             json!({
+                "needs_newer_app": newer,
                 "shows": blind.map_or("all", |_| "own_only"),
                 "why": blind.map(|blind| blind.word()),
                 "device": self.device.id().to_string(),

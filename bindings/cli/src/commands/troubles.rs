@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use shaodao_core::device::redo::OpenTrouble;
+use shaodao_core::device::troubles::OpenTrouble;
 use shaodao_core::domain::action::{Facts, Value};
 use shaodao_core::domain::calendar::local_text;
 use shaodao_core::explain::who_can_help;
