@@ -17,7 +17,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ed25519_dalek::SigningKey;
+use ed25519_dalek::{SigningKey, VerifyingKey};
 use rand::Rng;
 use zeroize::Zeroizing;
 
@@ -34,8 +34,9 @@ use crate::pack::{self, PackError};
 use crate::store::apply::Applied;
 use crate::store::read::FindingSummary;
 use crate::store::{Store, StoreError};
+use crate::sync::head::Contradiction;
 use crate::sync::plan::{PUSH_BUDGET_BYTES, plan};
-use crate::sync::settle::{SettleError, settle};
+use crate::sync::settle::{Known, SettleError, settle};
 use crate::sync::wire::{self, EnrolReply, EnrolRequest, Judgement, Standing, WireError};
 
 /// Name of the database in the phone's folder.
@@ -263,6 +264,18 @@ impl Device {
         Ok(self.store.rebuild()?)
     }
 
+    /// How and when (the server's time, milliseconds) the server contradicted
+    /// what it had signed before; both signed heads are kept. `None` if it never
+    /// did.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub fn contradiction(&self) -> Result<Option<(Contradiction, i64)>, DeviceError> {
+        let word: Option<String> = self.store.meta("contradiction")?;
+        let contradiction = word.and_then(|word| Contradiction::from_word(&word));
+        Ok(contradiction.zip(self.store.meta("contradiction_at_ms")?))
+    }
+
     /// What to hand in with a ticket.
     ///
     /// # Errors
@@ -291,12 +304,14 @@ impl Device {
         reply: &EnrolReply,
     ) -> Result<(), DeviceError> {
         let directory = pack::directory(&reply.directory)?;
+        server_key(Some(reply.server_key.clone()))?;
         self.store.set_meta(&[
             ("person", &reply.person),
             ("street", &reply.street),
             ("server", &server),
             ("token", &reply.token),
             ("epoch", &reply.epoch),
+            ("server_key", &reply.server_key),
             ("directory", &reply.directory),
             ("directory_version", &directory.version.cast_signed()),
             ("contact_position", &0i64),
@@ -441,9 +456,9 @@ impl Device {
         let token: String = self.store.meta("token")?.ok_or(DeviceError::NotEnrolled)?;
         let progress = self.store.progress()?;
         let outbox = self.store.outbox(PUSH_BUDGET_BYTES)?;
-        let (hashes, envelopes): (Vec<_>, Vec<_>) = outbox.into_iter().unzip();
-        let request = plan(&progress, &envelopes, &self.app);
-        let sent = hashes.into_iter().take(request.push.len()).collect();
+        let request = plan(&progress, &outbox, &self.app);
+        let going = outbox.iter().take(request.push.len());
+        let sent = going.map(|queued| queued.hash).collect();
         Ok(Outgoing {
             body: wire::to_bytes(&request),
             token,
@@ -464,9 +479,20 @@ impl Device {
         reply: &[u8],
     ) -> Result<SyncOutcome, DeviceError> {
         let reply = wire::from_bytes(reply)?;
-        let settlement = settle(&reply, &outgoing.sent, &outgoing.epoch)?;
+        let key = server_key(self.store.meta("server_key")?)?;
+        let known = Known {
+            epoch: &outgoing.epoch,
+            head: self.store.head()?,
+            key: key.as_ref(),
+        };
+        let settlement = settle(&reply, &outgoing.sent, known)?;
+        let head = match (settlement.contradiction, settlement.head) {
+            (None, Some(newest)) => Some(newest.head),
+            _ => known.head.filter(|_| !settlement.offer_again),
+        };
         let contact = crate::domain::time::LastContact {
-            position: settlement.cursor,
+            position: head.map_or(settlement.cursor, |head| head.position),
+            head: head.map(|head| head.mark()),
             server_ms: settlement.server_ms,
             boot: sent_at.boot,
             mono_ms: sent_at.mono_ms,
@@ -511,6 +537,17 @@ fn identity(store: &mut Store, rng: &mut impl Rng) -> Result<(DeviceId, SigningK
     rng.fill_bytes(secret.as_mut());
     store.set_meta(&[("device", &id.0), ("device_key", &*secret)])?;
     Ok((id, SigningKey::from_bytes(&secret)))
+}
+
+/// The key that the phone was enrolled with; `None` if it knows none.
+fn server_key(bytes: Option<Vec<u8>>) -> Result<Option<VerifyingKey>, DeviceError> {
+    let Some(bytes) = bytes else {
+        return Ok(None);
+    };
+    let key = <[u8; 32]>::try_from(bytes).ok();
+    let key = key.and_then(|key| VerifyingKey::from_bytes(&key).ok());
+    let key = key.ok_or(SettleError::Malformed("the server's key"))?;
+    Ok(Some(key))
 }
 
 fn owner(store: &Store) -> Result<Option<Owner>, DeviceError> {

@@ -103,6 +103,8 @@ struct PolicyPack {
     max_drift_minutes: u32,
     failed_verifications: u32,
     street_limit_hours: u32,
+    #[serde(default = "restore_hold_minutes")]
+    restore_hold_minutes: u32,
 }
 
 #[derive(Debug, Deserialize)]
@@ -286,6 +288,11 @@ fn calendar(pack: CalendarPack) -> Calendar {
     }
 }
 
+/// An hour: most phones call within one on a working day.
+fn restore_hold_minutes() -> u32 {
+    60
+}
+
 fn policy(pack: &PolicyPack) -> Policy {
     Policy {
         time: TimePolicy {
@@ -294,6 +301,7 @@ fn policy(pack: &PolicyPack) -> Policy {
         },
         failed_verifications: pack.failed_verifications,
         street_limit_ms: i64::from(pack.street_limit_hours) * 3_600_000,
+        restore_hold_ms: i64::from(pack.restore_hold_minutes) * 60_000,
     }
 }
 

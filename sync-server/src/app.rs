@@ -9,16 +9,18 @@ use std::thread::JoinHandle;
 use rusqlite::{Connection, OptionalExtension};
 
 use shaodao_core::domain::directory::Directory;
-use shaodao_core::domain::ids::{DeviceId, EnvelopeHash, PersonId};
-use shaodao_core::sync::wire::{Judgement, Standing, SyncReply, SyncRequest, Unreadable};
+use shaodao_core::domain::ids::{DeviceId, EnvelopeHash, HeadMark, PersonId};
+use shaodao_core::sync::wire::{FeedHead, Judgement, Standing, SyncReply, SyncRequest, Unreadable};
 
+use crate::audit::{self, Citation};
 use crate::clock::Clock;
 use crate::db::{self, DbError};
 use crate::engine::{Caller, DATABASE, Engine, EngineError, sha256};
 use crate::feed;
-use crate::ingest::{Checked, KnownDevice, check};
+use crate::ingest::{Arrived, Checked, KnownDevice, check};
 use crate::live::Live;
 use crate::metrics::Metrics;
+use crate::receipt::Receipts;
 use crate::writer::{WriteFailed, Writer};
 
 /// A phone's digest is compared once in so long, milliseconds.
@@ -45,6 +47,7 @@ pub struct App {
     readers: Mutex<Vec<Connection>>,
     devices: RwLock<HashMap<DeviceId, KnownDevice>>,
     epoch: Vec<u8>,
+    receipts: Receipts,
 }
 
 impl App {
@@ -60,6 +63,7 @@ impl App {
     ) -> Result<(Arc<Self>, JoinHandle<()>), EngineError> {
         let engine = Engine::open(folder, clock.clone(), directory_json)?;
         let epoch = db::meta(&engine.db, "epoch")?.unwrap_or_default();
+        let receipts = Receipts::open(&engine.db)?;
         let directory = engine.directory();
         let (writer, thread) = Writer::start(engine)
             .map_err(|_| EngineError::Malformed("the system gave no thread"))?;
@@ -73,6 +77,7 @@ impl App {
             readers: Mutex::new(Vec::new()),
             devices: RwLock::new(HashMap::new()),
             epoch,
+            receipts,
         };
         Ok((Arc::new(app), thread))
     }
@@ -130,7 +135,10 @@ impl App {
         let now_ms = self.clock.now_ms();
         for (index, checked) in checked.into_iter().enumerate() {
             match checked {
-                Checked::Authentic(sealed) => authentic.push(*sealed),
+                Checked::Authentic(sealed) => authentic.push(Arrived {
+                    received_before_ms: self.receipts.received_at_ms(&request, index, &sealed.hash),
+                    sealed: *sealed,
+                }),
                 Checked::Refused(hash, reason) => verdicts.push(Judgement {
                     hash,
                     standing: Standing::Refused,
@@ -149,12 +157,7 @@ impl App {
             let batch = std::mem::replace(&mut authentic, rest);
             let judged = self
                 .writer
-                .submit(move |engine| {
-                    batch
-                        .iter()
-                        .map(|sealed| engine.judge(sealed))
-                        .collect::<Result<Vec<_>, _>>()
-                })
+                .submit(move |engine| engine.judge_all(&batch))
                 .await?;
             verdicts.extend(judged);
         }
@@ -266,7 +269,15 @@ impl App {
             let budget = usize::try_from(request.budget)
                 .unwrap_or(usize::MAX)
                 .min(2 << 20);
-            let pulled = feed::pull(&snapshot, &keys, caller.device, cursor, budget, &just_sent)?;
+            let pulled = feed::pull(
+                &snapshot,
+                &self.receipts,
+                &keys,
+                caller.device,
+                cursor,
+                budget,
+                &just_sent,
+            )?;
             let directory = match request.directory == self.directory.version {
                 true => None,
                 false => db::meta::<Vec<u8>>(&snapshot, "directory")?.map(Into::into),
@@ -275,10 +286,15 @@ impl App {
                 .feed_head
                 .set(feed::head(&snapshot)?.cast_signed());
             let all = verdicts.iter().chain(&pulled.verdicts);
+            let verdicts = all.map(|judgement| {
+                let mut verdict = judgement.to_wire();
+                self.receipts.tag_verdict(&judgement.hash, &mut verdict);
+                verdict
+            });
             Ok(SyncReply {
                 epoch: self.epoch.clone(),
                 server_ms: now_ms,
-                verdicts: all.map(Judgement::to_wire).collect(),
+                verdicts: verdicts.collect(),
                 items: pulled.items,
                 cursor: pulled.cursor,
                 more: pulled.more,
@@ -289,8 +305,46 @@ impl App {
                 drops: Vec::new(),
                 audience: audience.to_vec(),
                 unreadable,
+                head: self.head_for(&snapshot, caller, request)?,
             })
         })
+    }
+
+    /// The newest signed head, unless it is the one that the phone cites. A
+    /// citation that is not in the chain is written down.
+    fn head_for(
+        &self,
+        db: &Connection,
+        caller: &Caller,
+        request: &SyncRequest,
+    ) -> Result<Option<FeedHead>, DbError> {
+        let cited = request
+            .head
+            .as_ref()
+            .filter(|_| request.epoch == self.epoch);
+        let cited = cited.and_then(|cited| {
+            let mark = HeadMark::from_slice(&cited.mark)?;
+            Some((cited.position, mark))
+        });
+        let newest = audit::signed(db)?;
+        if newest.map(|newest| (newest.head.position, newest.head.mark())) == cited {
+            return Ok(None);
+        }
+        if let Some((position, mark)) = cited {
+            // Of this very life, so no restored backup explains it.
+            if audit::citation(db, position, mark, i64::MAX)? == Citation::Contradicts {
+                self.metrics.contradictions.inc();
+                let app = self.writer.clone();
+                let device = caller.device;
+                tokio::runtime::Handle::current().spawn(async move {
+                    // The phone cites it again: a lost note is made next time.
+                    let _ = app
+                        .submit(move |engine| engine.contradicted(device, position, mark))
+                        .await;
+                });
+            }
+        }
+        Ok(newest.map(|newest| newest.to_wire()))
     }
 
     /// Whether phone and server hold different things up to the phone's

@@ -3,6 +3,7 @@
 //! and writes, [`crate::projection`] projects, [`crate::feed`] publishes,
 //! [`crate::escalate`] escalates.
 
+use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,9 +19,11 @@ use shaodao_core::document::Document;
 use shaodao_core::domain::action::RecordKind;
 use shaodao_core::domain::directory::Directory;
 use shaodao_core::domain::ids::{BootId, DeviceId, PersonId, RecordId};
+use shaodao_core::envelope::Sealed;
 use shaodao_core::pack::{self, PackError};
 use shaodao_core::sync::wire::{EnrolReply, EnrolRequest};
 
+use crate::audit;
 use crate::clock::Clock;
 use crate::db::{self, DbError, rows};
 
@@ -81,6 +84,9 @@ pub struct Engine {
     /// Ids of audience keys.
     pub(crate) keys: LruCache<String, i64>,
     rng: StdRng,
+    pub(crate) witness: audit::Witness,
+    /// What was accepted and has consequences that are not drawn yet.
+    pub(crate) accepted: VecDeque<Sealed>,
 }
 
 impl Engine {
@@ -109,6 +115,7 @@ impl Engine {
             db::set_meta(&transaction, "epoch", &DeviceId::random(&mut rng).0)?;
         }
         let (device, key) = identity(&transaction, &mut rng, clock.now_ms())?;
+        audit::begin(&transaction, clock.now_ms(), device)?;
         transaction.commit()?;
         Ok(Self {
             db,
@@ -120,7 +127,14 @@ impl Engine {
             documents: LruCache::new(CACHED_DOCUMENTS),
             keys: LruCache::new(CACHED_KEYS),
             rng,
+            witness: audit::Witness::default(),
+            accepted: VecDeque::new(),
         })
+    }
+
+    /// The database, to look at.
+    pub fn connection(&self) -> &Connection {
+        &self.db
     }
 
     /// Who is who and what is where.
@@ -136,7 +150,9 @@ impl Engine {
     ) -> Result<T, EngineError> {
         self.db.execute_batch("BEGIN IMMEDIATE")?;
         let result = work(self);
-        if let Err(error) = self.db.execute_batch("COMMIT") {
+        let signed = audit::sign(&self.db, &self.key);
+        let committed = signed.and_then(|()| Ok(self.db.execute_batch("COMMIT")?));
+        if let Err(error) = committed {
             let _ = self.db.execute_batch("ROLLBACK");
             self.forget();
             return Err(error.into());
@@ -166,6 +182,8 @@ impl Engine {
     fn forget(&mut self) {
         self.documents.clear();
         self.keys.clear();
+        self.accepted.clear();
+        self.witness = audit::Witness::default();
     }
 
     /// Opens a ticket for a person: 10 characters, to be typed within 15
@@ -232,7 +250,7 @@ impl Engine {
         if taken == 0 {
             return Err(EngineError::Malformed("the device id is taken"));
         }
-        db::audit(&self.db, now_ms, "enrol", &person, &device.to_string())?;
+        audit::device(&self.db, now_ms, "enrol", &person, device)?;
         Ok(EnrolReply {
             token,
             person,
@@ -240,6 +258,7 @@ impl Engine {
             epoch: db::meta(&self.db, "epoch")?.unwrap_or_default(),
             server_ms: now_ms,
             directory: db::meta(&self.db, "directory")?.unwrap_or_default(),
+            server_key: self.key.verifying_key().to_bytes().to_vec(),
         })
     }
 

@@ -19,6 +19,8 @@ use shaodao_server::config::{self, Config, Flags, LogFormat};
 use shaodao_server::engine::{Engine, TICKET_MS};
 use shaodao_server::http::router;
 
+mod upkeep;
+
 /// The sync server of Shaodao (哨到): merges, judges, escalates.
 #[derive(Debug, Parser)]
 #[command(version, about)]
@@ -54,6 +56,9 @@ enum Command {
     /// Administrate.
     #[command(subcommand)]
     Admin(Admin),
+    /// Look after the database.
+    #[command(flatten)]
+    Upkeep(upkeep::Upkeep),
 }
 
 #[derive(Debug, Subcommand)]
@@ -84,7 +89,7 @@ type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
     match run(Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("shaodao-server: {error}");
             ExitCode::FAILURE
@@ -92,7 +97,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: Args) -> Result<(), AnyError> {
+fn run(args: Args) -> Result<ExitCode, AnyError> {
     let mut flags = Flags {
         data: args.data,
         ..Flags::default()
@@ -115,7 +120,7 @@ fn run(args: Args) -> Result<(), AnyError> {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .enable_all()
                 .build()?;
-            runtime.block_on(serve(config, rehearsal_ms))
+            runtime.block_on(serve(config, rehearsal_ms))?;
         }
         Command::Admin(Admin::Ticket {
             person,
@@ -123,9 +128,14 @@ fn run(args: Args) -> Result<(), AnyError> {
             rehearsal_ms,
         }) => {
             let config = config::read(args.config.as_deref(), &flags)?;
-            tickets(&config, &person, json, rehearsal_ms)
+            tickets(&config, &person, json, rehearsal_ms)?;
+        }
+        Command::Upkeep(command) => {
+            let config = config::read(args.config.as_deref(), &flags)?;
+            return upkeep::run(&command, &config.data);
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn serve(config: Config, rehearsal_ms: Option<i64>) -> Result<(), AnyError> {

@@ -166,9 +166,13 @@ fn page(store: &mut Store, incoming: &[Incoming]) {
         offer_again: false,
         audience: Vec::new(),
         server_ms: MORNING_MS,
+        head: None,
+        contradiction: None,
+        tags: BTreeMap::new(),
     };
     let contact = LastContact {
         position: 1,
+        head: None,
         server_ms: MORNING_MS,
         boot: BootId([0; 8]),
         mono_ms: 0,
@@ -202,6 +206,7 @@ fn claim(author: &Author, now_ms: i64, rng: &mut StdRng) -> Claim {
         mono_ms: age_ms,
         anchor: rng.random_bool(0.7).then(|| Anchor {
             position: 1,
+            head: None,
             server_ms: contact_ms,
             age_ms: rng.random_bool(0.8).then_some(age_ms),
         }),

@@ -4,5 +4,7 @@ mod stories {
     mod disagreement;
     mod end_to_end;
     mod escalation;
+    mod restore;
     mod storage;
+    mod witness;
 }

@@ -144,15 +144,20 @@ pub struct Policy {
     pub failed_verifications: u32,
     /// Limit of the street whistle that an escalation opens, milliseconds.
     pub street_limit_ms: i64,
+    /// How long a restored server waits for what phones bring before it numbers
+    /// and escalates again, milliseconds.
+    pub restore_hold_ms: i64,
 }
 
 impl Default for Policy {
-    /// Two failed verifications; three days for the street.
+    /// Two failed verifications; three days for the street; an hour after a
+    /// restore.
     fn default() -> Self {
         Self {
             time: TimePolicy::default(),
             failed_verifications: 2,
             street_limit_ms: 3 * 24 * 3_600_000,
+            restore_hold_ms: 3_600_000,
         }
     }
 }

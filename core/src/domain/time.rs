@@ -16,7 +16,7 @@
 //!
 //! All times are Unix milliseconds, UTC.
 
-use super::ids::BootId;
+use super::ids::{BootId, HeadMark};
 
 /// What the platform's clocks show at one instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +32,10 @@ pub struct Moment {
 /// The newest word from a server that this device has heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LastContact {
-    /// Feed position that the device had reached.
+    /// Newest feed position that the device had heard of.
     pub position: u64,
+    /// What the server's history was up to there; `None` if it did not say.
+    pub head: Option<HeadMark>,
     /// The server's time when it answered.
     pub server_ms: i64,
     /// The boot in which the answer arrived.
@@ -48,6 +50,8 @@ pub struct LastContact {
 pub struct Anchor {
     /// Feed position of that contact.
     pub position: u64,
+    /// The server's history up to there, as the device heard of it.
+    pub head: Option<HeadMark>,
     /// Server time of that contact.
     pub server_ms: i64,
     /// Monotonic time since then; `None` after a restart of the device.
@@ -76,6 +80,7 @@ impl Claim {
             mono_ms: now.mono_ms,
             anchor: contact.map(|contact| Anchor {
                 position: contact.position,
+                head: contact.head,
                 server_ms: contact.server_ms,
                 age_ms: (contact.boot == now.boot)
                     .then(|| now.mono_ms.checked_sub(contact.mono_ms))
@@ -194,6 +199,7 @@ mod tests {
     fn claim(wall_ms: i64, age_h: i64) -> Claim {
         let contact = LastContact {
             position: 5,
+            head: None,
             server_ms: 100 * HOUR,
             boot: BOOT,
             mono_ms: 0,

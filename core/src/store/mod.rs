@@ -19,6 +19,7 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params};
 use crate::document::WriteError;
 use crate::domain::ids::EnvelopeHash;
 use crate::envelope::{Chain, OpenError};
+use crate::sync::head::Head;
 use crate::sync::plan::Progress;
 
 pub mod write;
@@ -158,7 +159,21 @@ impl Store {
             digest: self.meta("digest")?.unwrap_or_default(),
             directory: unsigned(self.meta("directory_version")?),
             audience: self.meta("audience")?.unwrap_or_default(),
+            head: self.head()?,
         })
+    }
+
+    /// The newest head of the server's feed that this phone has verified.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn head(&self) -> Result<Option<Head>, StoreError> {
+        let position: Option<i64> = self.meta("head_position")?;
+        let hash: Option<[u8; 32]> = self.meta("head_hash")?;
+        Ok(position.zip(hash).map(|(position, hash)| Head {
+            position: position.cast_unsigned(),
+            hash,
+        }))
     }
 
     /// Where this device's chain stands.

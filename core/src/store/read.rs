@@ -7,11 +7,12 @@ use super::write::{id, standing};
 use super::{Store, StoreError, get_meta, unsigned};
 use crate::domain::codes::CategoryCode;
 use crate::domain::finding::{FindingStage, duplicate_reach_m};
-use crate::domain::ids::{BootId, EnvelopeHash, RecordId};
+use crate::domain::ids::{BootId, EnvelopeHash, HeadMark, RecordId};
 use crate::domain::place::Position;
 use crate::domain::reason::Reason;
 use crate::domain::time::LastContact;
 use crate::domain::whistle::WhistleStage;
+use crate::sync::plan::Queued;
 use crate::sync::wire::Standing;
 
 /// Which findings; everything unset matches all.
@@ -295,13 +296,13 @@ impl Store {
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub fn outbox(&self, max_bytes: usize) -> Result<Vec<(EnvelopeHash, Vec<u8>)>, StoreError> {
+    pub fn outbox(&self, max_bytes: usize) -> Result<Vec<Queued>, StoreError> {
         let mut statement = self.db.prepare_cached(
-            "SELECT envelope.hash, envelope.bytes FROM outbox
+            "SELECT envelope.hash, envelope.bytes, received_at_ms, tag FROM outbox
              JOIN envelope ON envelope.id = outbox.envelope ORDER BY outbox.envelope",
         )?;
         let mut rows = statement.query([])?;
-        let mut outbox: Vec<(EnvelopeHash, Vec<u8>)> = Vec::new();
+        let mut outbox: Vec<Queued> = Vec::new();
         let mut total = 0;
         while let Some(row) = rows.next()? {
             let bytes: Vec<u8> = row.get(1)?;
@@ -309,7 +310,12 @@ impl Store {
             if total > max_bytes && !outbox.is_empty() {
                 break;
             }
-            outbox.push((super::write::hash(row, 0)?, bytes));
+            let received_at_ms: Option<i64> = row.get(2)?;
+            outbox.push(Queued {
+                hash: super::write::hash(row, 0)?,
+                bytes,
+                receipt: received_at_ms.zip(row.get(3)?),
+            });
         }
         Ok(outbox)
     }
@@ -383,6 +389,8 @@ impl Store {
         };
         Ok(Some(LastContact {
             position: unsigned(get_meta(&self.db, "contact_position")?),
+            head: get_meta::<Vec<u8>>(&self.db, "contact_head")?
+                .and_then(|mark| HeadMark::from_slice(&mark)),
             server_ms,
             boot: BootId(boot),
             mono_ms: unsigned(get_meta(&self.db, "contact_mono_ms")?),

@@ -2,7 +2,8 @@
 
 use crate::domain::ids::EnvelopeHash;
 
-use super::wire::SyncRequest;
+use super::head::Head;
+use super::wire::{CitedHead, Receipt, SyncRequest};
 
 /// Most bytes of envelopes in one request.
 pub const PUSH_BUDGET_BYTES: usize = 1024 * 1024;
@@ -24,6 +25,20 @@ pub struct Progress {
     pub directory: u64,
     /// Digest over the audience keys of the newest reply.
     pub audience: Vec<u8>,
+    /// The newest head of the feed that was verified, of the life in `epoch`.
+    pub head: Option<Head>,
+}
+
+/// An envelope that waits to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queued {
+    /// Its identity.
+    pub hash: EnvelopeHash,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// When a server received it in an earlier life, milliseconds, and that
+    /// server's own authentication of it.
+    pub receipt: Option<(i64, Vec<u8>)>,
 }
 
 impl Progress {
@@ -48,18 +63,28 @@ impl Progress {
 
 /// The next request: as much of the outbox, oldest first, as one request may
 /// carry. What does not fit goes into the one after it.
-pub fn plan(progress: &Progress, outbox: &[Vec<u8>], app: &str) -> SyncRequest {
+pub fn plan(progress: &Progress, outbox: &[Queued], app: &str) -> SyncRequest {
     let mut room = PUSH_BUDGET_BYTES;
-    let push = outbox
+    let going: Vec<&Queued> = outbox
         .iter()
-        .take_while(|envelope| match room.checked_sub(envelope.len()) {
+        .take_while(|queued| match room.checked_sub(queued.bytes.len()) {
             Some(left) => {
                 room = left;
                 true
             }
             None => false,
         })
-        .map(|envelope| envelope.clone().into())
+        .collect();
+    let receipts = (0..)
+        .zip(&going)
+        .filter_map(|(index, queued)| {
+            let (received_at_ms, tag) = queued.receipt.clone()?;
+            Some(Receipt {
+                index,
+                received_at_ms,
+                tag,
+            })
+        })
         .collect();
     SyncRequest {
         epoch: progress.epoch.clone(),
@@ -67,9 +92,14 @@ pub fn plan(progress: &Progress, outbox: &[Vec<u8>], app: &str) -> SyncRequest {
         count: progress.count,
         digest: progress.digest.to_vec(),
         directory: progress.directory,
-        push,
+        push: going.iter().map(|it| it.bytes.clone().into()).collect(),
         budget: PULL_BUDGET_BYTES,
         app: app.to_owned(),
         audience: progress.audience.clone(),
+        head: progress.head.map(|head| CitedHead {
+            position: head.position,
+            mark: head.mark().0.to_vec(),
+        }),
+        receipts,
     }
 }

@@ -2,12 +2,15 @@
 //! the one rule by which both sides leave out what was not accepted,
 //! [`effective_seen`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use ed25519_dalek::VerifyingKey;
 
 use crate::domain::ids::{EnvelopeHash, RecordId};
 use crate::domain::reason::Reason;
 use crate::envelope::{self, Sealed};
 
+use super::head::{Contradiction, Head, SignedHead, compare};
 use super::wire::{self, Judgement, Standing, SyncReply};
 
 /// An accepted envelope from the feed.
@@ -49,6 +52,23 @@ pub struct Settlement {
     pub audience: Vec<u8>,
     /// The server's time, milliseconds: the next anchor.
     pub server_ms: i64,
+    /// The newest head of the feed, signed by the server.
+    pub head: Option<SignedHead>,
+    /// That head contradicts the one held: both are kept, the older is cited on.
+    pub contradiction: Option<Contradiction>,
+    /// The server's authentication of receipts, by envelope.
+    pub tags: BTreeMap<EnvelopeHash, Vec<u8>>,
+}
+
+/// What a phone knows of its server before a reply.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Known<'a> {
+    /// The life that the request was made for; empty before first contact.
+    pub epoch: &'a [u8],
+    /// The newest head verified in that life.
+    pub head: Option<Head>,
+    /// The key that the phone was enrolled with.
+    pub key: Option<&'a VerifyingKey>,
 }
 
 /// A reply that cannot be used; nothing of it is.
@@ -60,17 +80,19 @@ pub enum SettleError {
     /// A verdict or a field has the wrong shape.
     #[error("the reply is malformed: {0}")]
     Malformed(&'static str),
+    /// The head of the feed is not signed by the server of this phone.
+    #[error("the reply is not signed by the server that this phone was enrolled with")]
+    NotThisServer,
 }
 
-/// Reads a reply. `sent` are the envelopes of the request, in its order;
-/// `epoch` is the server life that the phone knew, empty before first contact.
+/// Reads a reply. `sent` are the envelopes of the request, in its order.
 ///
 /// # Errors
 /// See [`SettleError`].
 pub fn settle(
     reply: &SyncReply,
     sent: &[EnvelopeHash],
-    epoch: &[u8],
+    known: Known<'_>,
 ) -> Result<Settlement, SettleError> {
     let mut judgements = reply
         .verdicts
@@ -91,10 +113,17 @@ pub fn settle(
             received_at_ms: reply.server_ms,
         });
     }
-    let another_life = !epoch.is_empty() && epoch != reply.epoch;
+    let another_life = !known.epoch.is_empty() && known.epoch != reply.epoch;
+    let head = head(reply, known.key)?;
+    let held = known.head.filter(|_| !another_life);
+    let contradiction = held
+        .zip(head)
+        .and_then(|(held, newest)| compare(&held, &newest.head).err());
+    let incoming: Vec<Incoming> = reply.items.iter().map(incoming).collect::<Result<_, _>>()?;
+    let tags = tags(reply, &judgements, &incoming);
     Ok(Settlement {
         judgements,
-        incoming: reply.items.iter().map(incoming).collect::<Result<_, _>>()?,
+        incoming,
         cursor: reply.cursor,
         more: reply.more,
         directory: reply.directory.as_ref().map(|pack| pack.to_vec()),
@@ -109,7 +138,36 @@ pub fn settle(
         offer_again: another_life,
         audience: reply.audience.clone(),
         server_ms: reply.server_ms,
+        head,
+        contradiction,
+        tags,
     })
+}
+
+fn head(reply: &SyncReply, key: Option<&VerifyingKey>) -> Result<Option<SignedHead>, SettleError> {
+    let (Some(head), Some(key)) = (&reply.head, key) else {
+        return Ok(None);
+    };
+    let head = SignedHead::from_wire(head).ok_or(SettleError::Malformed("head of the feed"))?;
+    match head.verify(&reply.epoch, key) {
+        true => Ok(Some(head)),
+        false => Err(SettleError::NotThisServer),
+    }
+}
+
+fn tags(
+    reply: &SyncReply,
+    judgements: &[Judgement],
+    incoming: &[Incoming],
+) -> BTreeMap<EnvelopeHash, Vec<u8>> {
+    let of_verdicts = judgements.iter().map(|it| it.hash);
+    let of_items = incoming.iter().map(|it| it.sealed.hash);
+    let verdicts = of_verdicts.zip(reply.verdicts.iter().map(|it| &it.tag));
+    let items = of_items.zip(reply.items.iter().map(|it| &it.tag));
+    verdicts
+        .chain(items)
+        .filter_map(|(hash, tag)| Some((hash, tag.as_ref()?.to_vec())))
+        .collect()
 }
 
 fn incoming(item: &wire::Item) -> Result<Incoming, SettleError> {

@@ -57,6 +57,38 @@ pub struct SyncRequest {
     /// on first contact.
     #[cbor(n(8), with = "minicbor::bytes")]
     pub audience: Vec<u8>,
+    /// The newest head of the feed that the phone has verified, of the life in
+    /// `epoch`; `None` before the first.
+    #[n(9)]
+    pub head: Option<CitedHead>,
+    /// What an earlier life of the server said about envelopes of `push`.
+    #[n(10)]
+    pub receipts: Vec<Receipt>,
+}
+
+/// A head of the feed as a phone cites it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct CitedHead {
+    /// The position.
+    #[n(0)]
+    pub position: u64,
+    /// The first 16 bytes of the hash up to there.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub mark: Vec<u8>,
+}
+
+/// The server's own word that it had received an envelope before it lost it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Receipt {
+    /// Index in the request's `push`.
+    #[n(0)]
+    pub index: u32,
+    /// When the server received it, milliseconds.
+    #[n(1)]
+    pub received_at_ms: i64,
+    /// The server's authentication of hash and time, 16 bytes.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub tag: Vec<u8>,
 }
 
 /// What the server answers.
@@ -99,6 +131,23 @@ pub struct SyncReply {
     /// index in it, with the reason code.
     #[n(10)]
     pub unreadable: Vec<Unreadable>,
+    /// The newest head of the feed, if it is not the one that the phone cited.
+    #[n(11)]
+    pub head: Option<FeedHead>,
+}
+
+/// The newest head of the feed, signed; see [`super::head`].
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct FeedHead {
+    /// The newest position.
+    #[n(0)]
+    pub position: u64,
+    /// Hash over everything up to it, 32 bytes.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub hash: Vec<u8>,
+    /// The server's signature, 64 bytes.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub signature: Vec<u8>,
 }
 
 /// What became of an envelope.
@@ -120,6 +169,10 @@ pub struct Verdict {
     /// When the server received it, milliseconds.
     #[n(4)]
     pub received_at_ms: i64,
+    /// The server's authentication of hash and receipt time, 16 bytes; a phone
+    /// shows it to a server that has lost the envelope. See [`Receipt`].
+    #[n(5)]
+    pub tag: Option<ByteVec>,
 }
 
 /// An accepted envelope on its way to a phone.
@@ -137,6 +190,9 @@ pub struct Item {
     /// The part of its `seen` that was accepted, where it differs.
     #[n(3)]
     pub seen: Option<Vec<ByteVec>>,
+    /// As in [`Verdict::tag`].
+    #[n(4)]
+    pub tag: Option<ByteVec>,
 }
 
 /// Pushed bytes that were no envelope.
@@ -190,6 +246,10 @@ pub struct EnrolReply {
     /// The directory: JSON bytes of a directory pack.
     #[cbor(n(5), with = "minicbor::bytes")]
     pub directory: Vec<u8>,
+    /// The server's Ed25519 public key, 32 bytes: whatever it says from here on
+    /// is checked against it.
+    #[cbor(n(6), with = "minicbor::bytes")]
+    pub server_key: Vec<u8>,
 }
 
 /// Where an envelope stands, on the server and in the phone's account of it.
@@ -296,6 +356,7 @@ impl Judgement {
             reason: self.reason.map(|reason| reason.code().to_owned()),
             seen: self.seen.as_deref().map(hashes_to_wire),
             received_at_ms: self.received_at_ms,
+            tag: None,
         }
     }
 

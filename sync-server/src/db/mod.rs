@@ -13,6 +13,9 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use shaodao_core::document::WriteError;
 use shaodao_core::envelope::OpenError;
+use shaodao_core::sync::head::Act;
+
+use crate::audit;
 
 pub mod rows;
 
@@ -102,7 +105,7 @@ pub fn set_meta(db: &Connection, name: &str, value: &dyn ToSql) -> Result<(), Db
     Ok(())
 }
 
-/// Writes down what somebody did, for people to read.
+/// Writes down what somebody did, in the chain of [`crate::audit`].
 ///
 /// # Errors
 /// See [`DbError`].
@@ -113,7 +116,14 @@ pub fn audit(
     who: &str,
     about: &str,
 ) -> Result<(), DbError> {
-    db.prepare_cached("INSERT INTO audit (at_ms, what, who, about) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![at_ms, what, who, about])?;
-    Ok(())
+    audit::act(
+        db,
+        Act {
+            at_ms,
+            what,
+            who,
+            about,
+            content: None,
+        },
+    )
 }

@@ -15,6 +15,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use axum::Router;
 use axum::body::Body;
@@ -37,7 +38,9 @@ use shaodao_core::sync::wire::{self, EnrolReply};
 use shaodao_server::app::App;
 use shaodao_server::clock::Clock;
 use shaodao_server::http::router;
+use shaodao_server::verify::Extent;
 
+pub mod disaster;
 pub mod network;
 
 use network::{Fate, Weather};
@@ -77,12 +80,15 @@ pub struct World {
     phones: BTreeMap<String, Phone>,
     delayed: Vec<(String, Vec<u8>)>,
     settled: bool,
+    /// Somebody changed the server's database behind its back.
+    tampered: bool,
 }
 
 struct Server {
     app: Arc<App>,
     router: Router,
     clock: Clock,
+    writer: JoinHandle<()>,
 }
 
 impl World {
@@ -109,6 +115,7 @@ impl World {
             phones: BTreeMap::new(),
             delayed: Vec::new(),
             settled: true,
+            tampered: false,
         };
         world.start_server();
         world
@@ -135,14 +142,23 @@ impl World {
         std::fs::create_dir_all(&folder).expect("a folder for the server");
         let clock = Clock::rehearsal(self.now_ms);
         let started = App::start(&folder, clock.clone(), pack::HUASHAN);
-        let (app, _) = started.expect("the server starts");
+        let (app, writer) = started.expect("the server starts");
         let router = router(app.clone());
-        self.server = Some(Server { app, router, clock });
+        self.server = Some(Server {
+            app,
+            router,
+            clock,
+            writer,
+        });
     }
 
     /// Takes the server away between two requests.
     pub fn stop_server(&mut self) {
-        self.server = None;
+        if let Some(server) = self.server.take() {
+            drop((server.app, server.router));
+            // The writer ends when nobody can ask it any more.
+            let _ = server.writer.join();
+        }
     }
 
     /// Lets time go by; what is due at the server happens.
@@ -411,8 +427,13 @@ impl World {
     }
 
     /// What must hold once everybody has synced: queues empty, the same heads
-    /// wherever a record is, rows as a rebuild would make them.
+    /// wherever a record is, rows as a rebuild would make them, and on the server
+    /// nothing that its chain does not bear out.
     fn check(&mut self) {
+        if !self.tampered {
+            let report = self.verify(Extent::Everything);
+            assert!(report.is_clean(), "{report:#?} (seed {})", self.seed);
+        }
         let seed = self.seed;
         let server: BTreeMap<RecordId, Vec<u8>> = self.server_heads();
         for (person, phone) in &mut self.phones {

@@ -216,10 +216,10 @@ fn poison(world: &mut World, person: &str, hash: &shaodao_core::domain::ids::Env
         .outbox(usize::MAX)
         .expect("outbox")
         .into_iter()
-        .find(|(queued, _)| queued == hash)
-        .map(|(_, bytes)| shaodao_core::envelope::open(&bytes).expect("opens"))
+        .find(|queued| queued.hash == *hash)
+        .map(|queued| shaodao_core::envelope::open(&queued.bytes).expect("opens"))
         .expect("queued");
-    let path = world.folder().join("server/server.db");
+    let path = world.tampered_database();
     let db = rusqlite::Connection::open(path).expect("opens");
     db.execute(
         "INSERT INTO envelope (hash, record, device, dev_seq, standing, bytes, received_at_ms)

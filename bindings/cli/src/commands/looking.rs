@@ -369,6 +369,15 @@ impl Hand {
                 format!("⚠ {record} {}: {en}\n", trouble.standing.en()),
             ));
         }
+        let contradiction = self.device.contradiction().map_err(|error| said(&error))?;
+        if let Some((contradiction, at_ms)) = contradiction {
+            let Sentence { zh, en, .. } = contradiction.into();
+            let at = local_text(at_ms);
+            let line = self
+                .lang
+                .pick(format!("⚠ {at} {zh}\n"), format!("⚠ {at} {en}\n"));
+            text.push_str(&line);
+        }
         let troubles: Vec<_> = troubles
             .iter()
             .map(|trouble| {
@@ -393,6 +402,7 @@ impl Hand {
                 "outbox": counts.outbox,
                 "last_contact_ms": contact.map(|contact| contact.server_ms),
                 "troubles": troubles,
+                "server_contradiction": contradiction.map(|(it, _)| it.word()),
             }),
         ))
     }
