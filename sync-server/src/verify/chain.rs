@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ed25519_dalek::{SigningKey, VerifyingKey};
+use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use shaodao_core::domain::ids::{DeviceId, EnvelopeHash};
@@ -128,7 +129,7 @@ pub(super) fn check_seals(
         ("directory", audit::DIRECTORY),
         ("receipt_key", audit::RECEIPT_KEY),
     ] {
-        let value: Option<Vec<u8>> = db::meta(db, name)?;
+        let value = blob(db, name)?;
         let same = match (value, walked.others.get(what)) {
             (Some(value), Some(seal)) => sha256(&value)[..] == seal[..],
             (None, None) => true,
@@ -147,8 +148,8 @@ pub(super) fn check_seals(
 
 /// The server's public key, if its device, secret and row agree.
 pub(super) fn own_key(db: &Connection) -> Result<Option<VerifyingKey>, DbError> {
-    let device: Option<Vec<u8>> = db::meta(db, "device")?;
-    let secret: Option<Vec<u8>> = db::meta(db, "device_key")?;
+    let device = blob(db, "device")?;
+    let secret = blob(db, "device_key")?;
     let secret = secret.and_then(|secret| <[u8; 32]>::try_from(secret).ok());
     let (Some(device), Some(secret)) = (device, secret) else {
         return Ok(None);
@@ -164,6 +165,14 @@ pub(super) fn own_key(db: &Connection) -> Result<Option<VerifyingKey>, DbError> 
     Ok((key.as_deref() == Some(own.as_bytes())).then_some(own))
 }
 
+/// A named value, if it is there and of bytes.
+pub(super) fn blob(db: &Connection, name: &str) -> Result<Option<Vec<u8>>, DbError> {
+    Ok(match db::meta(db, name)? {
+        Some(Value::Blob(bytes)) => Some(bytes),
+        _ => None,
+    })
+}
+
 /// One position: the head after it, as far as what is stored allows.
 fn step(head: Head, stored: &Position, walked: &mut Walked, report: &mut Report) -> Head {
     let next = match (stored.envelope, &stored.act) {
@@ -171,6 +180,9 @@ fn step(head: Head, stored: &Position, walked: &mut Walked, report: &mut Report)
             let verdict = (stored.standing.unwrap_or(0), stored.reason.clone());
             walked.verdicts.insert(envelope, verdict);
             judgement(stored).map(|judgement| head.then(Entry::Verdict(&judgement)))
+        }
+        (None, Some(_)) if stored.standing.is_some() || stored.reason.is_some() => {
+            Err("it is an act and has a standing")
         }
         (None, Some(act)) => {
             report.acts += 1;
@@ -276,7 +288,7 @@ fn check_end(db: &Connection, head: Head, report: &mut Report) -> Result<(), Eng
         report.bad("signed_head", 1, problem);
         return Ok(());
     }
-    let epoch: Vec<u8> = db::meta(db, "epoch")?.unwrap_or_default();
+    let epoch = blob(db, "epoch")?.unwrap_or_default();
     let key = own_key(db)?;
     let signature = signature.as_slice().try_into().ok();
     let holds = signature

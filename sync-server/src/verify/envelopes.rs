@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ed25519_dalek::VerifyingKey;
+use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, Row};
 
 use shaodao_core::domain::action::{Body, Value, fact};
@@ -12,7 +13,7 @@ use shaodao_core::envelope::{self, Sealed};
 use shaodao_core::sync::settle::{Cited, effective_seen};
 use shaodao_core::sync::wire::Standing;
 
-use super::chain::{Walked, hex};
+use super::chain::{Walked, blob, hex};
 use super::{Progress, Report};
 use crate::audit::{self, Citation};
 use crate::db;
@@ -38,6 +39,8 @@ struct Stored {
     standing: i64,
     reason: Option<String>,
     bytes: Vec<u8>,
+    /// It has an effective `seen`.
+    seen: bool,
     of: Option<(Vec<u8>, i64)>,
 }
 
@@ -49,12 +52,12 @@ pub(super) fn open_all(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Implied, EngineError> {
     let of: i64 = db.query_row("SELECT COUNT(*) FROM envelope", [], |row| row.get(0))?;
-    let own: Vec<u8> = db::meta(db, "device")?.unwrap_or_default();
+    let own = blob(db, "device")?.unwrap_or_default();
     let mut newest_own: (i64, Vec<u8>) = (0, Vec::new());
     let mut implied = Implied::default();
     let mut statement = db.prepare_cached(
         "SELECT envelope.id, hash, envelope.record, device, dev_seq, standing, reason, bytes,
-                record.record, record.kind
+                record.record, record.kind, seen IS NOT NULL
          FROM envelope LEFT JOIN record ON record.id = envelope.record ORDER BY envelope.id",
     )?;
     let mut rows = statement.query([])?;
@@ -72,6 +75,13 @@ pub(super) fn open_all(
             newest_own = (stored.dev_seq, stored.hash.clone());
         }
         let name = hex(&stored.hash);
+        if stored.seen && !is_shared(&stored) {
+            report.bad(
+                "envelope",
+                &name,
+                "it was set aside and has an effective `seen`",
+            );
+        }
         if walked.verdicts.get(&stored.id) != Some(&(stored.standing, stored.reason.clone())) {
             report.bad(
                 "envelope",
@@ -90,8 +100,11 @@ pub(super) fn open_all(
             return Ok(implied);
         }
     }
-    let length: i64 = db::meta(db, "chain_length")?.unwrap_or(0);
-    let newest: Vec<u8> = db::meta(db, "chain_newest")?.unwrap_or_default();
+    let length = match db::meta(db, "chain_length")? {
+        Some(Sql::Integer(length)) => length,
+        _ => 0,
+    };
+    let newest = blob(db, "chain_newest")?.unwrap_or_default();
     if (length, newest) != newest_own {
         let problem = "the server's own chain does not end where its envelopes do";
         report.bad("meta", "chain_newest", problem);
@@ -226,10 +239,7 @@ fn check_cited(
 }
 
 fn imply(stored: &Stored, sealed: &Sealed, implied: &mut Implied) {
-    let shared = u8::try_from(stored.standing)
-        .ok()
-        .and_then(Standing::from_code)
-        .is_some_and(Standing::is_shared);
+    let shared = is_shared(stored);
     *implied.records.entry(stored.record).or_default() |= shared;
     let action = &sealed.envelope.action;
     if !action.person.is_server() || stored.standing != i64::from(Standing::Accepted.code()) {
@@ -251,6 +261,13 @@ fn imply(stored: &Stored, sealed: &Sealed, implied: &mut Implied) {
         }
         _ => {}
     }
+}
+
+fn is_shared(stored: &Stored) -> bool {
+    u8::try_from(stored.standing)
+        .ok()
+        .and_then(Standing::from_code)
+        .is_some_and(Standing::is_shared)
 }
 
 /// Everything that an envelope builds on, directly or through what was set
@@ -305,6 +322,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Stored> {
         standing: row.get(5)?,
         reason: row.get(6)?,
         bytes: row.get(7)?,
+        seen: row.get(10)?,
         of: of.zip(kind),
     })
 }
