@@ -46,6 +46,8 @@ const FLOOR: i64 = 5_000;
 const FLOOR_STEP: i64 = 1_000;
 /// [`HOLD`] before the first look at the clock.
 const NOT_BEGUN: i64 = -1;
+/// [`HOLD`] when an administrator has ended the wait.
+const OVER: i64 = 0;
 const HOLD: &str = "hold_until_ms";
 
 /// A backup or a restore that did not happen; nothing was changed.
@@ -152,8 +154,9 @@ impl Engine {
         Ok(db::meta::<i64>(&self.db, HOLD)?.is_some())
     }
 
-    /// Ends the wait after a restore and does what has waited. `who` says so.
-    /// Whether there was anything to end.
+    /// Says that the wait after a restore is over. Whether there was one. What
+    /// has waited is done when the server next looks at its deadlines: this may
+    /// be another process, which knows nothing of what the server has in memory.
     ///
     /// # Errors
     /// The database could not; nothing was done.
@@ -163,6 +166,14 @@ impl Engine {
         }
         let now_ms = self.clock.now_ms();
         db::audit(&self.db, now_ms, "resume", who, "")?;
+        db::set_meta(&self.db, HOLD, &OVER)?;
+        Ok(true)
+    }
+
+    /// Ends the wait and does what has waited.
+    fn catch_up_with_all(&mut self) -> Result<(), EngineError> {
+        let now_ms = self.clock.now_ms();
+        db::audit(&self.db, now_ms, "caught_up", PersonId::SERVER, "")?;
         self.db
             .execute("DELETE FROM meta WHERE name = ?1", [HOLD])?;
         let held: Vec<i64> = {
@@ -177,8 +188,7 @@ impl Engine {
         for record in held {
             self.catch_up(record)?;
         }
-        self.draw_consequences()?;
-        Ok(true)
+        self.draw_consequences()
     }
 
     /// Looks at the clock: begins the wait after a restore, or ends it. Whether
@@ -197,7 +207,7 @@ impl Engine {
                 Ok(true)
             }
             Some(until_ms) if now_ms < until_ms => Ok(true),
-            Some(_) => self.resume("server").map(|_| false),
+            Some(_) => self.catch_up_with_all().map(|()| false),
         }
     }
 

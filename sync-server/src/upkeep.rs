@@ -112,7 +112,7 @@ pub fn run(command: &Upkeep, folder: &Path) -> Result<ExitCode, AnyError> {
             let ended = engine
                 .in_transaction(|engine| engine.in_savepoint(|it| it.resume("administrator")))??;
             let text = match ended {
-                true => "the wait is over; what had waited is done",
+                true => "the wait is over; the server does what has waited when it next looks",
                 false => "nothing was waiting",
             };
             tell(*json, json!({ "ended": ended }), text);

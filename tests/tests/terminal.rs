@@ -218,12 +218,28 @@ fn a_database_is_backed_up_altered_found_out_and_restored_by_hand() {
     let (code, said) = server.upkeep(&["restore", noon]).expect("runs");
     assert_eq!(code, Some(0), "{said}");
     server.start_again(MORNING_MS).expect("starts");
+    let again = [
+        "report",
+        "占道",
+        "--category",
+        "E0102",
+        "--at",
+        "25.0420,102.7065",
+        "--again",
+    ];
+    let waiting = record(&run(&member, &again));
     run(&member, &["sync"]);
     run(&secretary, &["sync"]);
     let (code, said) = server.upkeep(&["resume"]).expect("runs");
     assert_eq!(code, Some(0), "{said}");
+    runtime()
+        .block_on(server.set_clock(MORNING_MS + 1))
+        .expect("the clock");
+    run(&secretary, &["accept", &waiting]);
+    run(&secretary, &["sync"]);
     run(&member, &["sync"]);
     assert_eq!(number(&finding), given);
+    assert_eq!(number(&waiting), "E0102-20250611-5001");
     assert_eq!(
         run(&member, &["status"])["server_contradiction"],
         Json::Null

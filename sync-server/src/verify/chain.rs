@@ -72,7 +72,7 @@ pub(super) fn walk(
     while let Some(row) = rows.next()? {
         let stored = read(row)?;
         report.positions += 1;
-        if report.positions % 1_024 == 0 {
+        if report.positions.is_multiple_of(1_024) {
             progress(Progress {
                 part: "chain",
                 done: report.positions,

@@ -49,7 +49,7 @@ pub(super) fn compare(
     let of = records.len() as u64;
     for (row, kind, id) in records {
         report.records += 1;
-        if report.records % 256 == 0 {
+        if report.records.is_multiple_of(256) {
             progress(Progress {
                 part: "records",
                 done: report.records,

@@ -64,7 +64,7 @@ pub(super) fn open_all(
     while let Some(row) = rows.next()? {
         let stored = read(row)?;
         report.envelopes += 1;
-        if report.envelopes % 1_024 == 0 {
+        if report.envelopes.is_multiple_of(1_024) {
             progress(Progress {
                 part: "envelopes",
                 done: report.envelopes,
@@ -175,7 +175,7 @@ pub(super) fn check_signatures(
             continue;
         };
         report.signatures += 1;
-        if report.signatures % 256 == 0 {
+        if report.signatures.is_multiple_of(256) {
             progress(Progress {
                 part: "signatures",
                 done: report.signatures,
