@@ -4,7 +4,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use rusqlite::{Connection, params};
+
 use shaodao_core::domain::ids::{EnvelopeHash, RecordId};
+use shaodao_core::envelope;
 use shaodao_server::clock::Clock;
 use shaodao_server::engine::DATABASE;
 use shaodao_server::restore::{self, RestoreError};
@@ -60,6 +63,23 @@ impl World {
     pub fn tampered_database(&mut self) -> PathBuf {
         self.tampered = true;
         self.server_folder().join(DATABASE)
+    }
+
+    /// Makes the server believe that another phone has used the chain number of
+    /// this queued envelope before.
+    pub fn poison(&mut self, person: &str, hash: &EnvelopeHash) {
+        let outbox = self.of(person).device.store().outbox(usize::MAX);
+        let queued = outbox.expect("an outbox").into_iter();
+        let bytes = queued.filter(|it| it.hash == *hash).map(|it| it.bytes);
+        let bytes = bytes.last().expect("queued");
+        let envelope = envelope::open(&bytes).expect("opens").envelope;
+        let db = Connection::open(self.tampered_database()).expect("opens");
+        db.execute(
+            "INSERT INTO envelope (hash, record, device, dev_seq, standing, bytes, received_at_ms)
+             SELECT zeroblob(32), record, ?1, ?2, 3, X'', 0 FROM envelope LIMIT 1",
+            params![envelope.device.0, envelope.dev_seq.cast_signed()],
+        )
+        .expect("inserts");
     }
 
     /// Envelopes of which the phones were told that the server keeps them.

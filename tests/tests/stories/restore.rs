@@ -8,9 +8,10 @@ use shaodao_core::device::Draft;
 use shaodao_core::domain::action::{Body, RecordKind, fact};
 use shaodao_core::domain::ids::RecordId;
 use shaodao_core::domain::whistle::WhistleStage;
+use shaodao_core::sync::wire::Standing;
 use shaodao_server::restore::RestoreError;
 use shaodao_tests::world::network::Weather;
-use shaodao_tests::world::{HOUR_MS, World};
+use shaodao_tests::world::{HOUR_MS, World, finding_facts};
 
 const NORTH_GATE: &str = "530102001006";
 const GRID: &str = "530102001006001";
@@ -90,6 +91,7 @@ fn a_backup_at_noon_and_a_dead_disk_lose_nothing() {
         world.start_server();
         // Deadlines are looked at before anybody has called.
         world.pass(1);
+        world.pass(HOUR_MS / 2);
         assert_eq!(world.server_count("SELECT COUNT(*) FROM escalation"), 0);
         world.sync_all();
         world.sync_all();
@@ -205,9 +207,23 @@ fn what_was_set_aside_comes_back_too() {
     let finding = numbered(&mut world, "违规占道");
     world.sync_all();
     let backup = world.backup("noon.db");
+    // One report is quarantined, as if by a clone.
+    let title = finding_facts(GRID, "E0102", "疑似克隆");
+    let apart = Draft::new(RecordKind::Finding, title, Body::Report);
+    let apart = world.try_act(HEAD, apart).expect("captures").hash;
+    world.poison(HEAD, &apart);
+    world.sync(HEAD);
+    let standing = |world: &mut World| {
+        let troubles = world.of(HEAD).device.store().troubles();
+        let troubles = troubles.expect("troubles").into_iter();
+        let mut of = troubles.filter(|it| it.hash == apart);
+        of.next().map(|it| it.standing)
+    };
+    assert_eq!(standing(&mut world), Some(Standing::Quarantined));
     // Both decide about the same report; the second comes too late.
     let other = world.report(HEAD, GRID, "E0102", "重复报告");
-    world.sync_all();
+    world.sync(HEAD);
+    world.sync(SECRETARY);
     world.of(SECRETARY).offline = true;
     world.on_finding(
         SECRETARY,
@@ -232,7 +248,13 @@ fn what_was_set_aside_comes_back_too() {
     world.start_server();
     world.pass(2 * HOUR_MS);
     world.settle();
+    assert!(acknowledged.contains(&apart));
     assert!(acknowledged.is_subset(&world.kept()));
+    assert_eq!(
+        standing(&mut world),
+        None,
+        "the restored server knows of no clone"
+    );
     assert_eq!(number(&mut world, HEAD, finding), "E0102-20250611-0001");
 }
 
