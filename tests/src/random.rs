@@ -19,11 +19,12 @@ use shaodao_core::domain::action::{
     fact,
 };
 use shaodao_core::domain::ids::{BootId, DeviceId, EnvelopeHash, PersonId, RecordId};
+use shaodao_core::domain::reason::Reason;
 use shaodao_core::domain::time::{Anchor, Claim, LastContact};
 use shaodao_core::envelope::Envelope;
 use shaodao_core::store::Store;
 use shaodao_core::sync::settle::{Incoming, Settlement};
-use shaodao_core::sync::wire::Standing;
+use shaodao_core::sync::wire::{Judgement, Standing};
 
 use crate::world::{HOUR_MS, MORNING_MS};
 
@@ -153,9 +154,26 @@ pub fn replica(path: &Path, order: &[Incoming], rng: &mut StdRng) -> Store {
     store
 }
 
+/// A server that does not know the author's device refuses an envelope that
+/// this phone offered for somebody else.
+pub fn refuse(store: &mut Store, hash: EnvelopeHash) {
+    let refused = Judgement {
+        hash,
+        standing: Standing::Refused,
+        reason: Some(Reason::UnknownDevice),
+        seen: None,
+        received_at_ms: MORNING_MS,
+    };
+    apply(store, &[], vec![refused]);
+}
+
 fn page(store: &mut Store, incoming: &[Incoming]) {
+    apply(store, incoming, Vec::new());
+}
+
+fn apply(store: &mut Store, incoming: &[Incoming], judgements: Vec<Judgement>) {
     let settlement = Settlement {
-        judgements: Vec::new(),
+        judgements,
         incoming: incoming.to_vec(),
         cursor: 1,
         more: false,

@@ -1,16 +1,16 @@
 //! `shaodao-server verify`: whether everything that the server keeps is what it
 //! was when it was written.
 //!
-//! 1. [`chain`] walks the feed from its first position: every verdict and every
+//! 1. `chain` walks the feed from its first position: every verdict and every
 //!    act hashes onto the one before, and the end is signed. What phones cited
 //!    is looked for in it.
-//! 2. [`chain`] then compares what no signature covers with the seals that the
+//! 2. `chain` then compares what no signature covers with the seals that the
 //!    acts carry: devices, the server's life, keys and directory.
-//! 3. [`envelopes`] takes every envelope apart again: hash, chain number, record,
+//! 3. `envelopes` takes every envelope apart again: hash, chain number, record,
 //!    device, and what the server's own actions imply.
-//! 4. [`derived`] makes the read model again beside the real one, from the
+//! 4. `derived` makes the read model again beside the real one, from the
 //!    envelopes, and compares row by row.
-//! 5. [`envelopes`] checks every signature.
+//! 5. `envelopes` checks every signature.
 //!
 //! All of it reads one snapshot and changes nothing; a running server goes on.
 //! Who may read what (`audience`, `feed_key`) and what passes (tickets,

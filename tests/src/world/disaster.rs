@@ -69,10 +69,9 @@ impl World {
     /// this queued envelope before.
     pub fn poison(&mut self, person: &str, hash: &EnvelopeHash) {
         let outbox = self.of(person).device.store().outbox(usize::MAX);
-        let queued = outbox.expect("an outbox").into_iter();
-        let bytes = queued.filter(|it| it.hash == *hash).map(|it| it.bytes);
-        let bytes = bytes.last().expect("queued");
-        let envelope = envelope::open(&bytes).expect("opens").envelope;
+        let mut queued = outbox.expect("an outbox").into_iter();
+        let queued = queued.find(|it| it.hash == *hash).expect("queued");
+        let envelope = envelope::open(&queued.bytes).expect("opens").envelope;
         let db = Connection::open(self.tampered_database()).expect("opens");
         db.execute(
             "INSERT INTO envelope (hash, record, device, dev_seq, standing, bytes, received_at_ms)
