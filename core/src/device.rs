@@ -34,7 +34,7 @@ use crate::pack::{self, PackError};
 use crate::store::apply::Applied;
 use crate::store::read::FindingSummary;
 use crate::store::{Store, StoreError};
-use crate::sync::head::Contradiction;
+use crate::sync::head::{Contradiction, SignedHead};
 use crate::sync::plan::{PUSH_BUDGET_BYTES, plan};
 use crate::sync::settle::{Known, SettleError, settle};
 use crate::sync::wire::{self, EnrolReply, EnrolRequest, Judgement, Standing, WireError};
@@ -264,9 +264,9 @@ impl Device {
         Ok(self.store.rebuild()?)
     }
 
-    /// How and when (the server's time, milliseconds) the server contradicted
-    /// what it had signed before; both signed heads are kept. `None` if it never
-    /// did.
+    /// How and when (the server's time, milliseconds) the server first
+    /// contradicted what it had signed before; `None` if it never did. See
+    /// [`Device::proof`].
     ///
     /// # Errors
     /// See [`DeviceError`].
@@ -274,6 +274,17 @@ impl Device {
         let word: Option<String> = self.store.meta("contradiction")?;
         let contradiction = word.and_then(|word| Contradiction::from_word(&word));
         Ok(contradiction.zip(self.store.meta("contradiction_at_ms")?))
+    }
+
+    /// The two heads, signed in one life of the server, of which only one can be
+    /// true: the one that the phone held, and the one that contradicted it.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub fn proof(&self) -> Result<Option<[SignedHead; 2]>, DeviceError> {
+        let held = self.store.signed_head("held_head")?;
+        let other = self.store.signed_head("contradiction")?;
+        Ok(held.zip(other).map(|(held, other)| [held, other]))
     }
 
     /// What to hand in with a ticket.

@@ -10,7 +10,7 @@ use super::write::{
     find_record, insert_envelope, join_hashes, kind, members, record_row, standing, write_record,
     write_search,
 };
-use super::{Store, StoreError, put_meta, put_progress};
+use super::{Store, StoreError, get_meta, put_meta, put_progress};
 use crate::document::rows::{changes_by_receipt, search_text};
 use crate::document::{Document, Member};
 use crate::domain::action::RecordKind;
@@ -327,10 +327,18 @@ fn drop_record(
     Ok(())
 }
 
-/// Keeps the newest head, or, if it contradicts the one held, both.
+/// Keeps the newest head; the first time that one contradicts the one held, both
+/// apart, as proof.
 fn put_head(db: &Connection, settlement: &Settlement) -> Result<(), StoreError> {
     match (settlement.contradiction, settlement.head) {
+        (Some(_), Some(_)) if get_meta::<String>(db, "contradiction")?.is_some() => Ok(()),
         (Some(contradiction), Some(other)) => {
+            db.execute(
+                "INSERT OR REPLACE INTO meta (name, value)
+                 SELECT 'held_' || name, value FROM meta
+                 WHERE name IN ('head_position', 'head_hash', 'head_signature')",
+                [],
+            )?;
             put_meta(db, "contradiction", &contradiction.word())?;
             put_meta(db, "contradiction_at_ms", &settlement.server_ms)?;
             put_signed_head(db, "contradiction", &other)

@@ -19,7 +19,7 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params};
 use crate::document::WriteError;
 use crate::domain::ids::EnvelopeHash;
 use crate::envelope::{Chain, OpenError};
-use crate::sync::head::Head;
+use crate::sync::head::{Head, SignedHead};
 use crate::sync::plan::Progress;
 
 pub mod write;
@@ -168,11 +168,26 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub fn head(&self) -> Result<Option<Head>, StoreError> {
-        let position: Option<i64> = self.meta("head_position")?;
-        let hash: Option<[u8; 32]> = self.meta("head_hash")?;
-        Ok(position.zip(hash).map(|(position, hash)| Head {
-            position: position.cast_unsigned(),
-            hash,
+        Ok(self.signed_head("head")?.map(|signed| signed.head))
+    }
+
+    /// A signed head by the name that it is kept under.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn signed_head(&self, name: &str) -> Result<Option<SignedHead>, StoreError> {
+        let position: Option<i64> = self.meta(&format!("{name}_position"))?;
+        let hash: Option<[u8; 32]> = self.meta(&format!("{name}_hash"))?;
+        let signature: Option<[u8; 64]> = self.meta(&format!("{name}_signature"))?;
+        let (Some(position), Some(hash), Some(signature)) = (position, hash, signature) else {
+            return Ok(None);
+        };
+        Ok(Some(SignedHead {
+            head: Head {
+                position: position.cast_unsigned(),
+                hash,
+            },
+            signature,
         }))
     }
 

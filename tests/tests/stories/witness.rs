@@ -74,9 +74,32 @@ fn a_database_put_back_in_secret_is_noticed_on_both_sides() {
     assert_eq!(other, None);
     // The phone goes on citing what it holds, and its work is judged all the same.
     world.pass(HOUR_MS);
-    world.report(HEAD, GRID, "E0102", "再报一处");
+    for nth in 0..5 {
+        world.report(HEAD, GRID, "E0102", &format!("再报第{nth}处"));
+    }
     world.settle();
     assert_eq!(contradictions(&world), 1);
+    // The server has long grown past what the phone held; the proof stays.
+    let store = world.of(HEAD).device.store();
+    let meta = |name: &str| {
+        store
+            .meta::<Vec<u8>>(name)
+            .expect("reads")
+            .expect("is there")
+    };
+    let key: [u8; 32] = meta("server_key").try_into().expect("a key");
+    let key = ed25519_dalek::VerifyingKey::from_bytes(&key).expect("a key");
+    let epoch = meta("epoch");
+    let [held, other] = world
+        .of(HEAD)
+        .device
+        .proof()
+        .expect("reads")
+        .expect("proof");
+    assert!(other.head.position < held.head.position);
+    assert!(held.verify(&epoch, &key) && other.verify(&epoch, &key));
+    let newest = world.of(HEAD).device.store().head().expect("reads");
+    assert!(newest.is_some_and(|newest| newest.position > held.head.position));
     assert_eq!(
         world.server_count("SELECT COUNT(*) FROM envelope WHERE standing = 3"),
         0
