@@ -107,7 +107,7 @@ impl Engine {
                 let at_ms = sealed.envelope.claim.wall_ms;
                 self.learn_escalation(action.record, whistle, *into, *round, at_ms)
             }
-            _ if self.is_held()? => self.remember(action.kind, &action.record.0),
+            _ if self.is_held()? => self.remember(action.record),
             (RecordState::Finding(finding), Body::Accept) => self.number(action.record, finding),
             (
                 RecordState::Whistle(whistle),

@@ -28,9 +28,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, params};
 
-use shaodao_core::domain::action::RecordKind;
 use shaodao_core::domain::calendar::local_date_compact;
-use shaodao_core::domain::ids::{DeviceId, PersonId};
+use shaodao_core::domain::ids::{DeviceId, PersonId, RecordId};
 use shaodao_core::domain::record::RecordState;
 use shaodao_core::sync::head::Act;
 
@@ -212,13 +211,12 @@ impl Engine {
     }
 
     /// Remembers that something may follow from a record once the wait is over.
-    pub(crate) fn remember(&self, kind: RecordKind, sealed: &[u8; 16]) -> Result<(), EngineError> {
+    pub(crate) fn remember(&self, record: RecordId) -> Result<(), EngineError> {
         self.db
             .prepare_cached(
-                "INSERT OR IGNORE INTO held (record)
-                 SELECT id FROM record WHERE record = ?1 AND kind = ?2",
+                "INSERT OR IGNORE INTO held (record) SELECT id FROM record WHERE record = ?1",
             )?
-            .execute(params![sealed, kind.code()])?;
+            .execute([record.0])?;
         Ok(())
     }
 
