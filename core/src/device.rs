@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ed25519_dalek::SigningKey;
+use ed25519_dalek::{SigningKey, VerifyingKey};
 use rand::Rng;
 use zeroize::Zeroizing;
 
@@ -47,12 +47,13 @@ use crate::store::opening::{Check, Report};
 use crate::store::read::{FindingSummary, WhistleSummary};
 use crate::store::write::Along;
 use crate::store::{Files, Store, StoreError};
-use crate::sync::edition::BadEdition;
+use crate::sync::edition::{BadEdition, follow};
 use crate::sync::enrol::BadTicket;
+use crate::sync::head::{Contradiction, SignedHead};
 use crate::sync::plan::{PUSH_BUDGET_BYTES, PUSH_PRIVATE, plan};
 use crate::sync::put_off::PutOff;
-use crate::sync::settle::{SettleError, Settlement, Vetted, settle};
-use crate::sync::wire::{self, Judgement, Standing, WireError};
+use crate::sync::settle::{Known, SettleError, Settlement, Vetted, settle};
+use crate::sync::wire::{self, Judgement, Standing, SyncReply, WireError};
 
 mod home;
 //
@@ -384,6 +385,29 @@ impl Device {
         self.directory = Some(directory);
     }
 
+    /// How and when (the server's time, milliseconds) the server first
+    /// contradicted what it had signed before; `None` if it never did. See
+    /// [`Device::proof`].
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub fn contradiction(&self) -> Result<Option<(Contradiction, i64)>, DeviceError> {
+        let word: Option<String> = self.store.meta("contradiction")?;
+        let contradiction = word.and_then(|word| Contradiction::from_word(&word));
+        Ok(contradiction.zip(self.store.meta("contradiction_at_ms")?))
+    }
+
+    /// The two heads, signed in one life of the server, of which only one can be
+    /// true: the one that the phone held, and the one that contradicted it.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub fn proof(&self) -> Result<Option<[SignedHead; 2]>, DeviceError> {
+        let held = self.store.signed_head("held_head")?;
+        let other = self.store.signed_head("contradiction")?;
+        Ok(held.zip(other).map(|(held, other)| [held, other]))
+    }
+
     /// Does an action. When this returns it is on the disk and queued.
     ///
     /// # Errors
@@ -679,10 +703,10 @@ impl Device {
             0 => Vec::new(),
             bytes => self.store.outbox(bytes)?,
         };
-        let (hashes, envelopes): (Vec<_>, Vec<_>) = outbox.into_iter().unzip();
         let private = self.store.unsent_private(PUSH_PRIVATE)?;
-        let request = plan(&progress, &envelopes, private, &self.app);
-        let sent = hashes.into_iter().take(request.push.len()).collect();
+        let request = plan(&progress, &outbox, private, &self.app);
+        let going = outbox.iter().take(request.push.len());
+        let sent = going.map(|queued| queued.hash).collect();
         Ok(Outgoing {
             body: wire::to_bytes(&request),
             token,
@@ -733,10 +757,21 @@ impl Device {
         arrived_at: Moment,
         reply: &[u8],
     ) -> Result<SyncOutcome, DeviceError> {
-        let reply = wire::from_bytes(reply)?;
-        let mut settlement = settle(&reply, &outgoing.sent, &outgoing.epoch)?;
+        let reply: SyncReply = wire::from_bytes(reply)?;
+        let key = self.server_key(&reply)?;
+        let known = Known {
+            epoch: &outgoing.epoch,
+            head: self.store.head()?,
+            key: Some(&key),
+        };
+        let mut settlement = settle(&reply, &outgoing.sent, known)?;
+        let head = match (settlement.contradiction, settlement.head) {
+            (None, Some(newest)) => Some(newest.head),
+            _ => known.head.filter(|_| !settlement.offer_again),
+        };
         let contact = crate::domain::time::LastContact {
-            position: settlement.cursor,
+            position: head.map_or(settlement.cursor, |head| head.position),
+            head: head.map(|head| head.mark()),
             server_ms: settlement.server_ms,
             boot: arrived_at.boot,
             mono_ms: arrived_at.mono_ms,
@@ -770,6 +805,15 @@ impl Device {
             pulled,
             more: settlement.more || settlement.start_over || (unsent && progressed),
         })
+    }
+
+    /// The server's key: the one pinned at enrolment, or where its vouched-for
+    /// changes lead.
+    fn server_key(&self, reply: &SyncReply) -> Result<VerifyingKey, DeviceError> {
+        let changes = reply.key_changes.as_deref().unwrap_or_default();
+        let key = follow(enrol::known_key(&self.store)?, changes)?;
+        let key = VerifyingKey::from_bytes(&key);
+        Ok(key.map_err(|_| SettleError::Malformed("the server's key"))?)
     }
 }
 

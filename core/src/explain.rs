@@ -12,7 +12,9 @@ use crate::domain::record::Refused;
 use crate::domain::whistle::WhistleStage;
 use crate::store::StoreError;
 use crate::store::salvage::{Incident, Why};
+use crate::sync::head::Contradiction;
 use crate::sync::put_off::PutOff;
+use crate::sync::settle::SettleError;
 use crate::sync::transport::TransportError;
 use crate::sync::wire::Standing;
 
@@ -35,6 +37,24 @@ impl Sentence {
             zh: zh.into(),
             en: en.into(),
         }
+    }
+}
+
+impl From<Contradiction> for Sentence {
+    fn from(contradiction: Contradiction) -> Self {
+        let (zh, en) = match contradiction {
+            Contradiction::WentBack => (
+                "服务器的记录比本机见过的少,却没有说明恢复过备份;本机保存的都在,请联系管理员核查。",
+                "The server has less than this phone has seen there, and does not say that it was \
+                 restored; everything on this phone is kept. Ask for an inspection.",
+            ),
+            Contradiction::Differs => (
+                "服务器的历史记录与本机见过的不一致,可能被改动;双方签名已留作证据,请联系管理员核查。",
+                "The server's history differs from what this phone has seen and may have been \
+                 altered; both signatures are kept as proof. Ask for an inspection.",
+            ),
+        };
+        Self::new("server_contradiction", zh, en)
     }
 }
 
@@ -258,6 +278,12 @@ impl From<&DeviceError> for Sentence {
                     "The directory that came is not to be trusted; it was not taken, what was \
                      here stays, ask the administrator. ({error})"
                 ),
+            ),
+            DeviceError::Settle(SettleError::NotThisServer) => Self::new(
+                "not_this_server",
+                "答复不是由本机登记的服务器签发的,什么都没有改动,待上传的都还在;请联系管理员。",
+                "The answer is not signed by the server that this phone was enrolled with; nothing \
+                 changed, everything stays queued. Ask the administrator.",
             ),
             DeviceError::Wire(_) | DeviceError::Settle(_) | DeviceError::Pack(_) => Self::new(
                 "bad_reply",

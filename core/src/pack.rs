@@ -108,6 +108,8 @@ struct PolicyPack {
     lease_days: u32,
     #[serde(default = "fortnight")]
     waiting_days: u32,
+    #[serde(default = "restore_hold_minutes")]
+    restore_hold_minutes: u32,
 }
 
 /// Fourteen days, where a pack does not say.
@@ -319,6 +321,11 @@ fn class(community: &CommunityPack) -> Result<AreaClass, PackError> {
     }
 }
 
+/// An hour: most phones call within one on a working day.
+fn restore_hold_minutes() -> u32 {
+    60
+}
+
 fn policy(pack: &PolicyPack) -> Result<Policy, PackError> {
     let usual = Policy::default();
     Ok(Policy {
@@ -335,6 +342,7 @@ fn policy(pack: &PolicyPack) -> Result<Policy, PackError> {
         },
         lease_ms: i64::from(pack.lease_days) * 24 * 3_600_000,
         waiting_ms: i64::from(pack.waiting_days) * 24 * 3_600_000,
+        restore_hold_ms: i64::from(pack.restore_hold_minutes) * 60_000,
     })
 }
 

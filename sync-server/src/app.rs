@@ -10,25 +10,27 @@ use rusqlite::{Connection, OptionalExtension};
 
 use shaodao_core::domain;
 use shaodao_core::domain::directory::{DeviceState, Directory};
-use shaodao_core::domain::ids::{DeviceId, EnvelopeHash, PersonId, RecordId};
+use shaodao_core::domain::ids::{DeviceId, EnvelopeHash, HeadMark, PersonId, RecordId};
 use shaodao_core::sync::wire::{
-    EnrolReply, Judgement, SessionReply, SessionRequest, Standing, SyncReply, SyncRequest,
-    Unreadable,
+    EnrolReply, FeedHead, Judgement, SessionReply, SessionRequest, Standing, SyncReply,
+    SyncRequest, Unreadable,
 };
 
+use crate::audit::{self, Citation};
 use crate::clock::Clock;
 use crate::db::{self, DbError};
 use crate::devices::Note;
 use crate::directory;
 use crate::engine::{Caller, DATABASE, Engine, EngineError, sha256};
 use crate::feed;
-use crate::ingest::{Checked, KnownDevice, check};
+use crate::ingest::{Arrived, Checked, KnownDevice, check};
 use crate::keys;
 use crate::limits::Limits;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::private;
 use crate::quota::{self, OverQuota};
+use crate::receipt::Receipts;
 use crate::session::{self, Challenges};
 use crate::writer::{WriteFailed, Writer};
 
@@ -64,6 +66,7 @@ pub struct App {
     audiences: Mutex<BTreeSet<[u8; 32]>>,
     challenges: Challenges,
     epoch: Vec<u8>,
+    receipts: Receipts,
 }
 
 /// Whose reply it is, and what it is made from.
@@ -99,6 +102,7 @@ impl App {
     ) -> Result<(Arc<Self>, JoinHandle<()>), EngineError> {
         let engine = Engine::open(folder, clock.clone(), directory_json)?;
         let epoch = db::meta(&engine.db, "epoch")?.unwrap_or_default();
+        let receipts = Receipts::open(&engine.db)?;
         let directory = engine.directory();
         let (writer, thread) = Writer::start(engine)
             .map_err(|_| EngineError::Malformed("the system gave no thread"))?;
@@ -115,6 +119,7 @@ impl App {
             audiences: Mutex::new(BTreeSet::new()),
             challenges: Challenges::new(),
             epoch,
+            receipts,
         };
         Ok((Arc::new(app), thread))
     }
@@ -247,7 +252,10 @@ impl App {
         let mut note = self.note(&caller, &request);
         for (index, checked) in checked.into_iter().enumerate() {
             match checked {
-                Checked::Authentic(sealed) => authentic.push(*sealed),
+                Checked::Authentic(sealed) => authentic.push(Arrived {
+                    received_before_ms: self.receipts.received_at_ms(&request, index, &sealed.hash),
+                    sealed: *sealed,
+                }),
                 Checked::Refused(hash, reason) => verdicts.push(Judgement {
                     hash,
                     standing: Standing::Refused,
@@ -285,10 +293,7 @@ impl App {
                     if let Some(note) = &note {
                         engine.note_contact(note)?;
                     }
-                    batch
-                        .iter()
-                        .map(|sealed| engine.judge(sealed))
-                        .collect::<Result<Vec<_>, _>>()
+                    engine.judge_all(&batch)
                 })
                 .await?;
             verdicts.extend(judged);
@@ -502,7 +507,15 @@ impl App {
                 false => request.private_cursor,
             };
             let private = private::pull(&snapshot, &readers, private_cursor)?;
-            let pulled = feed::pull(&snapshot, keys, caller, cursor, budget, &just_sent)?;
+            let pulled = feed::pull(
+                &snapshot,
+                &self.receipts,
+                keys,
+                caller,
+                cursor,
+                budget,
+                &just_sent,
+            )?;
             let edition = match request.directory == directory.version {
                 true => Vec::new(),
                 false => directory::newer_than(&snapshot, &directory.street, request.directory)?,
@@ -519,10 +532,15 @@ impl App {
                 .feed_head
                 .set(feed::head(&snapshot)?.cast_signed());
             let all = verdicts.iter().chain(&pulled.verdicts);
+            let verdicts = all.map(|judgement| {
+                let mut verdict = judgement.to_wire();
+                self.receipts.tag_verdict(&judgement.hash, &mut verdict);
+                verdict
+            });
             Ok(SyncReply {
                 epoch: self.epoch.clone(),
                 server_ms: now_ms,
-                verdicts: all.map(Judgement::to_wire).collect(),
+                verdicts: verdicts.collect(),
                 items: pulled.items,
                 cursor: pulled.cursor,
                 more: pulled.more || private.more,
@@ -539,8 +557,46 @@ impl App {
                 device: None,
                 key_changes: (!key_changes.is_empty()).then_some(key_changes),
                 notices: (!pulled.notices.is_empty()).then_some(pulled.notices),
+                head: self.head_for(&snapshot, caller, request)?,
             })
         })
+    }
+
+    /// The newest signed head, unless it is the one that the phone cites. A
+    /// citation that is not in the chain is written down.
+    fn head_for(
+        &self,
+        db: &Connection,
+        caller: &Caller,
+        request: &SyncRequest,
+    ) -> Result<Option<FeedHead>, DbError> {
+        let cited = request
+            .head
+            .as_ref()
+            .filter(|_| request.epoch == self.epoch);
+        let cited = cited.and_then(|cited| {
+            let mark = HeadMark::from_slice(&cited.mark)?;
+            Some((cited.position, mark))
+        });
+        let newest = audit::signed(db)?;
+        if newest.map(|newest| (newest.head.position, newest.head.mark())) == cited {
+            return Ok(None);
+        }
+        if let Some((position, mark)) = cited {
+            // Of this very life, so no restored backup explains it.
+            if audit::citation(db, position, mark, i64::MAX)? == Citation::Contradicts {
+                self.metrics.contradictions.inc();
+                let app = self.writer.clone();
+                let device = caller.device;
+                tokio::runtime::Handle::current().spawn(async move {
+                    // The phone cites it again: a lost note is made next time.
+                    let _ = app
+                        .submit(move |engine| engine.contradicted(device, position, mark))
+                        .await;
+                });
+            }
+        }
+        Ok(newest.map(|newest| newest.to_wire()))
     }
 
     /// Whether phone and server hold different things up to the phone's

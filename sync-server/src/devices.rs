@@ -17,7 +17,8 @@ use shaodao_core::domain::directory::DeviceState;
 use shaodao_core::domain::ids::{DeviceId, EnvelopeHash, PersonId};
 use shaodao_core::envelope::{self, Sealed};
 
-use crate::db::{self, DbError};
+use crate::audit;
+use crate::db::DbError;
 use crate::engine::{Engine, EngineError};
 
 /// Chain numbers that have not arrived, both ends included.
@@ -133,8 +134,7 @@ impl Engine {
             DeviceState::Suspended => "suspend",
             DeviceState::Revoked => "revoke",
         };
-        let about = format!("device {} of {}", line.device, line.person);
-        db::audit(&self.db, self.clock.now_ms(), what, who, &about)?;
+        audit::device(&self.db, self.clock.now_ms(), what, who, line.device)?;
         Ok(DeviceLine { state, ..line })
     }
 

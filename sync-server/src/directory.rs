@@ -21,7 +21,8 @@ use shaodao_core::domain::directory::Directory;
 use shaodao_core::pack;
 use shaodao_core::sync::edition::Edition;
 
-use crate::db::{self, DbError};
+use crate::audit;
+use crate::db::DbError;
 use crate::engine::{Engine, EngineError};
 
 /// An edition in a list.
@@ -189,13 +190,6 @@ impl Engine {
         }
         let edition = self.sign_edition(next, now_ms, bytes);
         insert(&self.db, &edition, who, what)?;
-        db::audit(
-            &self.db,
-            now_ms,
-            "directory",
-            who,
-            &format!("edition {next}: {what}"),
-        )?;
         self.directory = Arc::new(directory);
         Ok(next)
     }
@@ -214,5 +208,5 @@ fn insert(db: &Connection, edition: &Edition, who: &str, what: &str) -> Result<(
             what
         ],
     )?;
-    Ok(())
+    audit::edition(db, edition.signed_at_ms, who, edition.version)
 }

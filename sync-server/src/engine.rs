@@ -10,6 +10,7 @@
 //! else has written since ([`Engine::in_transaction`]), and then forgets what it
 //! had in memory.
 
+use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,9 +26,11 @@ use shaodao_core::document::Document;
 use shaodao_core::domain::action::RecordKind;
 use shaodao_core::domain::directory::{DeviceState, Directory};
 use shaodao_core::domain::ids::{BootId, DeviceId, EnvelopeHash, PersonId, RecordId};
+use shaodao_core::envelope::Sealed;
 use shaodao_core::pack::PackError;
 use shaodao_core::sync::enrol::ALPHABET;
 
+use crate::audit;
 use crate::clock::Clock;
 use crate::db::{self, DbError, rows};
 use crate::{directory, keys};
@@ -99,6 +102,9 @@ pub struct Engine {
     pub(crate) chains: LruCache<DeviceId, (i64, EnvelopeHash)>,
     pub(crate) rng: StdRng,
     data_version: i64,
+    pub(crate) witness: audit::Witness,
+    /// What was accepted and has consequences that are not drawn yet.
+    pub(crate) accepted: VecDeque<Sealed>,
 }
 
 impl Engine {
@@ -121,6 +127,7 @@ impl Engine {
         }
         let now_ms = clock.now_ms();
         let (device, key) = keys::identity(&transaction, &mut rng, now_ms)?;
+        audit::begin(&transaction, now_ms, device)?;
         let directory = match directory::version(&transaction)? {
             0 => directory::first_edition(&transaction, &key, directory_json, now_ms)?,
             _ => directory::current(&transaction)?,
@@ -140,7 +147,14 @@ impl Engine {
             must_empty_log: true,
             chains: LruCache::new(CACHED_CHAINS),
             rng,
+            witness: audit::Witness::default(),
+            accepted: VecDeque::new(),
         })
+    }
+
+    /// The database, to look at.
+    pub fn connection(&self) -> &Connection {
+        &self.db
     }
 
     /// Who is who and what is where.
@@ -160,7 +174,9 @@ impl Engine {
             return Err(error);
         }
         let result = work(self);
-        if let Err(error) = self.db.execute_batch("COMMIT") {
+        let signed = audit::sign(&self.db, &self.key);
+        let committed = signed.and_then(|()| Ok(self.db.execute_batch("COMMIT")?));
+        if let Err(error) = committed {
             let _ = self.db.execute_batch("ROLLBACK");
             self.forget();
             return Err(error.into());
@@ -215,6 +231,8 @@ impl Engine {
         self.documents.clear();
         self.keys.clear();
         self.chains.clear();
+        self.accepted.clear();
+        self.witness = audit::Witness::default();
     }
 
     /// If another process has written, memory is behind the database.

@@ -23,6 +23,7 @@ use shaodao_core::sync::enrol::{
 };
 use shaodao_core::sync::wire::{EnrolOffer, EnrolRequest, EnrolReveal, EnrolStanding};
 
+use crate::audit;
 use crate::db::{self, DbError};
 use crate::engine::{Engine, EngineError, sha256};
 
@@ -322,12 +323,12 @@ impl Engine {
             "UPDATE enrolment SET stage = ?2 WHERE selector = ?1",
             params![candidate.selector, stage as u8],
         )?;
-        let what = match stage {
-            Stage::Confirmed => "confirm",
-            _ => "decline",
-        };
+        let now_ms = self.clock.now_ms();
         let about = format!("{}, device {}", candidate.person, candidate.device);
-        Ok(db::audit(&self.db, self.clock.now_ms(), what, who, &about)?)
+        Ok(match stage {
+            Stage::Confirmed => audit::device(&self.db, now_ms, "confirm", who, candidate.device)?,
+            _ => db::audit(&self.db, now_ms, "decline", who, &about)?,
+        })
     }
 
     fn candidate(&self, which: &str) -> Result<Candidate, EngineError> {

@@ -20,11 +20,32 @@ use shaodao_core::domain::record::RecordState;
 use shaodao_core::domain::whistle::WhistleState;
 use shaodao_core::envelope::Sealed;
 
-use crate::db::rows;
+use crate::db::{self, rows};
 use crate::engine::{Engine, EngineError};
 
 /// Timers looked at in one go; the rest follow at once.
 const BATCH: u32 = 256;
+
+/// A number's category with its date, and its count: `E0102-20250611` and 1.
+pub(crate) fn split_number(number: &str) -> Option<(&str, i64)> {
+    let (prefix, nth) = number.rsplit_once('-')?;
+    Some((prefix, nth.parse().ok()?))
+}
+
+/// Whether something may follow from an accepted action like this.
+pub(crate) fn has_consequences(body: &Body) -> bool {
+    matches!(
+        body,
+        Body::Accept
+            | Body::Number
+            | Body::Escalate { .. }
+            | Body::AskEscalation { .. }
+            | Body::Verify { .. }
+            | Body::Issue(_)
+            | Body::Feedback { .. }
+            | Body::Excuse { .. }
+    )
+}
 
 impl Engine {
     /// Fires every timer that is due, oldest first. Returns how many
@@ -35,6 +56,9 @@ impl Engine {
     pub fn fire_timers(&mut self) -> Result<usize, EngineError> {
         self.give_up_waiting()?;
         let mut escalated = 0;
+        if self.hold_on()? {
+            return Ok(0);
+        }
         loop {
             let now_ms = self.clock.now_ms();
             let due: Vec<i64> = {
@@ -58,17 +82,35 @@ impl Engine {
                     escalated += usize::from(self.escalate_if_due(id, &whistle)?);
                 }
             }
+            self.draw_consequences()?;
         }
     }
 
-    /// Draws the consequences of an accepted action.
-    pub(crate) fn follow(
-        &mut self,
-        sealed: &Sealed,
-        state: &RecordState,
-    ) -> Result<(), EngineError> {
+    /// Draws the consequences of what was accepted, and of those in turn.
+    pub(crate) fn draw_consequences(&mut self) -> Result<(), EngineError> {
+        while let Some(sealed) = self.accepted.pop_front() {
+            let action = &sealed.envelope.action;
+            let state =
+                self.with_document(
+                    action.kind,
+                    action.record,
+                    |_, document| Ok(document.fold()),
+                )?;
+            self.follow(&sealed, &state)?;
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self, sealed: &Sealed, state: &RecordState) -> Result<(), EngineError> {
         let action = &sealed.envelope.action;
         match (state, &action.body) {
+            // What another life of this server did counts like its own.
+            (_, Body::Number) => self.learn_number(action),
+            (RecordState::Whistle(whistle), Body::Escalate { into, round, .. }) => {
+                let at_ms = sealed.envelope.claim.wall_ms;
+                self.learn_escalation(action.record, whistle, *into, *round, at_ms)
+            }
+            _ if self.is_held()? => self.remember(action.record),
             (RecordState::Finding(finding), Body::Accept) => self.number(action.record, finding),
             // One that is nobody's double any more is answered for again.
             (RecordState::Finding(_), Body::Reopen { .. }) => self.look_again(action.record),
@@ -100,20 +142,73 @@ impl Engine {
         Ok(())
     }
 
+    /// No number that was given is given again.
+    fn learn_number(&self, action: &Action) -> Result<(), EngineError> {
+        let Some(Value::Text(number)) = action.facts.get(fact::NUMBER) else {
+            return Ok(());
+        };
+        let Some((prefix, nth)) = split_number(number) else {
+            return Ok(());
+        };
+        self.db
+            .prepare_cached(
+                "INSERT INTO number_counter (prefix, last) VALUES (?1, ?2)
+                 ON CONFLICT (prefix) DO UPDATE SET last = MAX(last, excluded.last)",
+            )?
+            .execute(params![prefix, nth])?;
+        Ok(())
+    }
+
+    /// No escalation that was performed is performed again.
+    fn learn_escalation(
+        &self,
+        record: RecordId,
+        whistle: &WhistleState,
+        into: RecordId,
+        round: u32,
+        at_ms: i64,
+    ) -> Result<(), EngineError> {
+        let level = whistle.order.as_ref().and_then(|order| order.level.next());
+        self.db
+            .prepare_cached(
+                "INSERT INTO escalation (whistle, level, round, into_id, at_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (whistle, level, round) DO UPDATE SET at_ms = excluded.at_ms",
+            )?
+            .execute(params![
+                record.0,
+                level.map_or(0, |level| level.code()),
+                round,
+                into.0,
+                at_ms
+            ])?;
+        Ok(())
+    }
+
     /// Gives an accepted finding its number, `E0102-20250611-0001`.
-    fn number(&mut self, record: RecordId, finding: &FindingState) -> Result<(), EngineError> {
+    pub(crate) fn number(
+        &mut self,
+        record: RecordId,
+        finding: &FindingState,
+    ) -> Result<(), EngineError> {
         if !finding.text(fact::NUMBER).is_empty() {
             return Ok(());
         }
         let date = local_date_compact(self.clock.now_ms());
         let prefix = format!("{}-{date}", finding.text(fact::CATEGORY));
+        // On the day of a restore the lower numbers may have been given before.
+        let floor: i64 = match db::meta::<String>(&self.db, "number_floor_date")? {
+            Some(restored) if restored == date => db::meta(&self.db, "number_floor")?.unwrap_or(0),
+            _ => 0,
+        };
         let last: i64 = self
             .db
             .prepare_cached(
-                "INSERT INTO number_counter (prefix, last) VALUES (?1, 1)
-                 ON CONFLICT (prefix) DO UPDATE SET last = last + 1 RETURNING last",
+                "INSERT INTO number_counter (prefix, last) VALUES (?1, ?2)
+                 ON CONFLICT (prefix) DO UPDATE SET last = MAX(last + 1, excluded.last)
+                 RETURNING last",
             )?
-            .query_row([&prefix], |row| row.get(0))?;
+            .query_row(params![prefix, floor + 1], |row| row.get(0))?;
         let number = Value::Text(format!("{prefix}-{last:04}"));
         self.act(Action {
             kind: RecordKind::Finding,
@@ -125,7 +220,7 @@ impl Engine {
         .map(drop)
     }
 
-    fn escalate_if_due(
+    pub(crate) fn escalate_if_due(
         &mut self,
         record: RecordId,
         whistle: &WhistleState,
@@ -244,7 +339,11 @@ impl Engine {
     }
 
     /// Late proof: stands the escalation down, or proposes it.
-    fn answer(&mut self, record: RecordId, whistle: &WhistleState) -> Result<(), EngineError> {
+    pub(crate) fn answer(
+        &mut self,
+        record: RecordId,
+        whistle: &WhistleState,
+    ) -> Result<(), EngineError> {
         let Some(in_force) = whistle.escalated() else {
             return Ok(());
         };

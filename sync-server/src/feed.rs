@@ -22,9 +22,11 @@ use shaodao_core::domain::record::RecordState;
 use shaodao_core::envelope::Sealed;
 use shaodao_core::sync::wire::{Item, Judgement, Notice, hashes_to_wire};
 
+use crate::audit;
 use crate::db::{DbError, rows};
 use crate::devices;
 use crate::engine::{Caller, Engine, EngineError};
+use crate::receipt::Receipts;
 
 /// Positions looked at for one reply, per audience key.
 const PAGE: usize = 4_096;
@@ -184,11 +186,13 @@ impl Engine {
         Ok(())
     }
 
+    /// Gives a verdict its position without publishing anything.
+    pub(crate) fn note(&mut self, envelope: i64) -> Result<(), EngineError> {
+        self.append(envelope, &BTreeSet::new())
+    }
+
     fn append(&mut self, envelope: i64, keys: &BTreeSet<i64>) -> Result<(), EngineError> {
-        let position = self.feed_head()?.cast_signed() + 1;
-        self.db
-            .prepare_cached("INSERT INTO feed (position, envelope) VALUES (?1, ?2)")?
-            .execute([position, envelope])?;
+        let position = audit::verdict(&self.db, envelope)?.cast_signed();
         let mut insert = self
             .db
             .prepare_cached("INSERT INTO feed_key (key, position) VALUES (?1, ?2)")?;
@@ -287,6 +291,7 @@ pub fn keys_of(person_keys: Vec<String>, device: DeviceId) -> Vec<String> {
 /// See [`DbError`].
 pub fn pull(
     db: &Connection,
+    receipts: &Receipts,
     keys: &[String],
     caller: &Caller,
     cursor: u64,
@@ -303,7 +308,8 @@ pub fn pull(
     let mut room = budget;
     let mut seen_before = BTreeSet::new();
     let mut statement = db.prepare_cached(
-        "SELECT envelope.hash, standing, reason, seen, received_at_ms, device, bytes
+        "SELECT envelope.hash, envelope.standing, envelope.reason, seen, received_at_ms, device,
+                bytes
          FROM feed JOIN envelope ON envelope.id = feed.envelope WHERE feed.position = ?1",
     )?;
     for position in positions {
@@ -341,12 +347,15 @@ pub fn pull(
             });
             continue;
         }
-        pulled.items.push(Item {
+        let mut item = Item {
             envelope,
             received_at_ms: judgement.received_at_ms,
             standing: judgement.standing.code(),
             seen: judgement.seen.as_deref().map(hashes_to_wire),
-        });
+            tag: None,
+        };
+        receipts.tag_item(&judgement.hash, &mut item);
+        pulled.items.push(item);
     }
     Ok(pulled)
 }

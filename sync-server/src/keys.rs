@@ -13,6 +13,7 @@ use shaodao_core::domain::directory::DeviceState;
 use shaodao_core::domain::ids::{DeviceId, PersonId};
 use shaodao_core::sync::edition::KeyChange;
 
+use crate::audit;
 use crate::db::{self, DbError};
 use crate::engine::{Engine, EngineError};
 
@@ -100,7 +101,8 @@ impl Engine {
                 change.by_new.as_slice()
             ],
         )?;
-        db::audit(&self.db, now_ms, "rotate_key", who, &device.to_string())?;
+        audit::device(&self.db, now_ms, "rotate_key", who, old_device)?;
+        audit::device(&self.db, now_ms, "identity", who, device)?;
         Ok(device)
     }
 }
@@ -114,8 +116,19 @@ fn new_identity(
     let mut secret = [0; 32];
     rng.fill_bytes(&mut secret);
     let key = SigningKey::from_bytes(&secret);
-    db::set_meta(db, "device", &id.0)?;
     db::set_meta(db, "device_key", &secret)?;
+    put_own_device(db, id, &key, now_ms)?;
+    Ok((id, key))
+}
+
+/// Makes `id` the server's own device, under its key.
+pub(crate) fn put_own_device(
+    db: &Connection,
+    id: DeviceId,
+    key: &SigningKey,
+    now_ms: i64,
+) -> Result<(), DbError> {
+    db::set_meta(db, "device", &id.0)?;
     db.execute(
         "INSERT INTO device
              (device, person, key, token_hash, token_expires_ms, app, enrolled_ms, state, backlog)
@@ -129,5 +142,5 @@ fn new_identity(
             DeviceState::Active.code(),
         ],
     )?;
-    Ok((id, key))
+    Ok(())
 }

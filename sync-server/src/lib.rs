@@ -5,11 +5,13 @@
 //!    and how often, [`tls`] that nobody reads along.
 //! 2. [`ingest`] gives every envelope its verdict and writes it with the same
 //!    function as the phone.
-//! 3. [`projection`] keeps the rows, [`feed`] says who gets it; [`private`] does so for
-//!    personal data.
+//! 3. [`projection`] keeps the rows, [`feed`] says who gets it, [`private`] does so
+//!    for personal data; [`audit`] chains what was decided, [`receipt`] outlives a
+//!    lost database.
 //! 4. [`escalate`] does what follows: numbers, escalations, stand-downs.
 //! 5. [`doubles`] names findings that may be the same problem.
-//! 6. [`live`] says "pull now".
+//! 6. [`restore`] begins again from a backup, [`verify`] finds what was altered.
+//! 7. [`live`] says "pull now".
 //!
 //! Administrators decide who takes part and under which directory: [`enrol`],
 //! [`session`], [`devices`], [`directory`], [`quarantine`], [`keys`]; [`admin`]
@@ -41,9 +43,17 @@ pub mod feed;
 //
 pub mod private;
 //
+pub mod audit;
+//
+pub mod receipt;
+//
 pub mod escalate;
 //
 pub mod doubles;
+//
+pub mod restore;
+//
+pub mod verify;
 //
 pub mod live;
 //

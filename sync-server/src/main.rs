@@ -20,6 +20,8 @@ use shaodao_server::engine::Engine;
 use shaodao_server::http;
 use shaodao_server::tls::Tls;
 
+mod upkeep;
+
 /// The sync server of Shaodao (哨到): merges, judges, escalates.
 #[derive(Debug, Parser)]
 #[command(version, about)]
@@ -64,6 +66,9 @@ enum Command {
     },
     /// Administrate: enrolment, devices, quarantine, directory.
     Admin(admin::Args),
+    /// Look after the database.
+    #[command(flatten)]
+    Upkeep(upkeep::Upkeep),
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -76,7 +81,7 @@ type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
     match run(Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("shaodao-server: {error}");
             ExitCode::FAILURE
@@ -84,7 +89,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: Args) -> Result<(), AnyError> {
+fn run(args: Args) -> Result<ExitCode, AnyError> {
     let mut flags = Flags {
         data: args.data,
         ..Flags::default()
@@ -113,14 +118,19 @@ fn run(args: Args) -> Result<(), AnyError> {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .enable_all()
                 .build()?;
-            runtime.block_on(serve(config, rehearsal_ms))
+            runtime.block_on(serve(config, rehearsal_ms))?;
         }
         Command::Admin(args_of_admin) => {
             let config = config::read(args.config.as_deref(), &flags)?;
             let directory = directory_json(&config)?;
-            admin::run(args_of_admin, &config, &directory)
+            admin::run(args_of_admin, &config, &directory)?;
+        }
+        Command::Upkeep(command) => {
+            let config = config::read(args.config.as_deref(), &flags)?;
+            return upkeep::run(&command, &config.data);
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn serve(config: Config, rehearsal_ms: Option<i64>) -> Result<(), AnyError> {

@@ -28,6 +28,8 @@ pub struct Metrics {
     pub sync_seconds: Histogram,
     /// Escalations performed.
     pub escalations: Counter,
+    /// Requests that cited a head which is not in the chain: an alarm.
+    pub contradictions: Counter,
     /// Newest feed position.
     pub feed_head: Gauge,
 }
@@ -52,6 +54,12 @@ impl Metrics {
         );
         let escalations = Counter::default();
         registry.register("escalations", "Escalations performed", escalations.clone());
+        let contradictions = Counter::default();
+        registry.register(
+            "contradictions",
+            "Requests that contradict this server's history",
+            contradictions.clone(),
+        );
         let feed_head = Gauge::default();
         registry.register("feed_head", "Newest feed position", feed_head.clone());
         Self {
@@ -60,6 +68,7 @@ impl Metrics {
             requests,
             sync_seconds,
             escalations,
+            contradictions,
             feed_head,
         }
     }

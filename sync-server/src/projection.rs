@@ -8,6 +8,7 @@ use shaodao_core::document::rows::{FindingRow, Rows, WhistleRow, project};
 use shaodao_core::domain::escalation::next_check_ms;
 use shaodao_core::domain::record::RecordState;
 
+use crate::db::rows;
 use crate::engine::{Engine, EngineError};
 
 impl Engine {
@@ -44,6 +45,30 @@ impl Engine {
             };
         }
         Ok(())
+    }
+
+    /// Projects every record again from its envelopes; returns how many.
+    ///
+    /// # Errors
+    /// The database could not; the rows are as they were.
+    pub fn rebuild(&mut self) -> Result<usize, EngineError> {
+        self.db.execute_batch(
+            "DELETE FROM timer; DELETE FROM target; DELETE FROM whistle_finding;
+             DELETE FROM whistle; DELETE FROM finding;",
+        )?;
+        let records: Vec<i64> = {
+            let mut statement = self
+                .db
+                .prepare("SELECT DISTINCT record FROM envelope WHERE standing IN (1, 2)")?;
+            let rows = statement.query_map([], |row| row.get(0))?;
+            rows.collect::<Result<_, _>>()?
+        };
+        for record in &records {
+            let (kind, id) = rows::record_at(&self.db, *record)?;
+            let document = rows::document(&self.db, kind, id)?;
+            self.project(*record, &document, &document.fold())?;
+        }
+        Ok(records.len())
     }
 
     fn write_finding(&self, record: i64, row: &FindingRow) -> Result<(), EngineError> {

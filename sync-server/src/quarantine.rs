@@ -124,6 +124,7 @@ impl Engine {
             judgement.standing.word()
         );
         db::audit(&self.db, self.clock.now_ms(), "release", who, &about)?;
+        self.draw_consequences()?;
         Ok(judgement)
     }
 

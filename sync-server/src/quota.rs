@@ -1,5 +1,6 @@
 //! How much of one device's work is taken on one day. Its own new actions
-//! count; what is known already does not, nor does what it carries for others.
+//! count; what is known already does not, nor does what it carries for others,
+//! nor what an earlier life of this server had taken.
 //!
 //! Over the limit nothing is judged and nothing is lost: what fits is taken in
 //! order, the rest stays in the phone's outbox, and the phone is told when to
@@ -11,6 +12,7 @@ use shaodao_core::domain::ids::DeviceId;
 use shaodao_core::envelope::Sealed;
 
 use crate::db::DbError;
+use crate::ingest::Arrived;
 use crate::limits::Limits;
 
 const DAY_MS: i64 = 24 * 3_600_000;
@@ -41,10 +43,11 @@ pub fn fitting(
     limits: &Limits,
     device: DeviceId,
     now_ms: i64,
-    pushed: Vec<Sealed>,
-) -> Result<(Vec<Sealed>, Option<OverQuota>), DbError> {
-    let own = pushed.iter().filter(|it| it.envelope.device == device);
-    let own = own.count() as u64;
+    pushed: Vec<Arrived>,
+) -> Result<(Vec<Arrived>, Option<OverQuota>), DbError> {
+    let is_own =
+        |it: &Arrived| it.sealed.envelope.device == device && it.received_before_ms.is_none();
+    let own = pushed.iter().filter(|it| is_own(it)).count() as u64;
     let today = actions_today(db, device, now_ms)?;
     // A record is begun by an action: far from both limits nothing more needs
     // to be counted.
@@ -58,14 +61,14 @@ pub fn fitting(
         records: limits.records_per_day.saturating_sub(begun),
     };
     let mut fits = Vec::with_capacity(count);
-    for sealed in pushed {
-        if sealed.envelope.device == device && !is_known(db, &sealed)? {
-            match room.without(&sealed) {
+    for arrived in pushed {
+        if is_own(&arrived) && !is_known(db, &arrived.sealed)? {
+            match room.without(&arrived.sealed) {
                 Some(less) => room = less,
                 None => break,
             }
         }
-        fits.push(sealed);
+        fits.push(arrived);
     }
     let over = (fits.len() < count).then(|| OverQuota {
         wait_s: u64::try_from(next_day_ms(now_ms) - now_ms)

@@ -13,7 +13,7 @@ use shaodao_core::domain::place::Position;
 use shaodao_core::envelope::{self, body, value};
 use shaodao_core::pack;
 use shaodao_core::sync::pin::{Pin, split_address};
-use shaodao_core::sync::settle::settle;
+use shaodao_core::sync::settle::{Known, settle};
 use shaodao_core::sync::wire::{
     self, EnrolReply, EnrolRequest, MAX_ENROL_BYTES, MAX_REQUEST_BYTES, SyncReply, SyncRequest,
 };
@@ -86,7 +86,14 @@ pub fn sync_reply(bytes: &[u8]) {
         let again = wire::from_bytes::<SyncReply>(&wire::to_bytes(&reply));
         assert_eq!(again.as_ref(), Ok(&reply));
         let sent = [EnvelopeHash([1; 32])];
-        let _ = settle(&reply, &sent, b"another life");
+        let _ = settle(
+            &reply,
+            &sent,
+            Known {
+                epoch: b"another life",
+                ..Known::default()
+            },
+        );
     }
 }
 

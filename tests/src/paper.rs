@@ -143,6 +143,7 @@ pub fn claim(at_ms: i64) -> Claim {
         boot: BootId([1; 8]),
         mono_ms: 60_000,
         anchor: Some(Anchor {
+            head: None,
             position: 1,
             server_ms: at_ms - 60_000,
             age_ms: Some(60_000),

@@ -140,12 +140,44 @@ impl ServerProcess {
     /// # Errors
     /// It does not come back.
     pub fn kill_and_restart(&mut self, now_ms: i64) -> Result<(), DayError> {
+        self.stop()?;
+        self.start_again(now_ms)
+    }
+
+    /// SIGKILL.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn stop(&mut self) -> Result<(), DayError> {
         self.child.kill()?;
         self.child.wait()?;
+        Ok(())
+    }
+
+    /// Started again on the same data and the same port, after [`Self::stop`].
+    ///
+    /// # Errors
+    /// It does not come back.
+    pub fn start_again(&mut self, now_ms: i64) -> Result<(), DayError> {
         let (child, listen) = spawn(&self.binary, &self.data, &self.setup, &self.listen, now_ms)?;
         self.child = child;
         self.listen = listen;
         Ok(())
+    }
+
+    /// A command of an administrator on its data: exit code and output.
+    ///
+    /// # Errors
+    /// The program does not start.
+    pub fn upkeep(&self, args: &[&str]) -> Result<(Option<i32>, String), DayError> {
+        let mut command = Command::new(&self.binary);
+        let output = command.arg("--data").arg(&self.data).args(args).output()?;
+        let said = match output.stdout.is_empty() {
+            true => output.stderr,
+            false => output.stdout,
+        };
+        let said = String::from_utf8_lossy(&said).into_owned();
+        Ok((output.status.code(), said))
     }
 
     /// Moves its clock; what is due happens before this returns. Returns the

@@ -21,12 +21,13 @@ use shaodao_core::domain::action::{
 use shaodao_core::domain::directory::DeviceState;
 use shaodao_core::domain::ids::{BootId, DeviceId, EnvelopeHash, PersonId, PrivateId, RecordId};
 use shaodao_core::domain::private::PrivateKind;
+use shaodao_core::domain::reason::Reason;
 use shaodao_core::domain::time::{Anchor, Claim, LastContact};
 use shaodao_core::envelope::Envelope;
 use shaodao_core::store::opening::Check;
 use shaodao_core::store::{Files, Store};
 use shaodao_core::sync::settle::{Incoming, Settlement};
-use shaodao_core::sync::wire::Standing;
+use shaodao_core::sync::wire::{Judgement, Standing};
 
 use crate::home::{key, unbacked};
 use crate::world::{HOUR_MS, MORNING_MS};
@@ -181,13 +182,30 @@ pub fn nothing_new(store: &mut Store) {
     page(store, &[]);
 }
 
+/// A server that does not know the author's device refuses an envelope that
+/// this phone offered for somebody else.
+pub fn refuse(store: &mut Store, hash: EnvelopeHash) {
+    let refused = Judgement {
+        hash,
+        standing: Standing::Refused,
+        reason: Some(Reason::UnknownDevice),
+        seen: None,
+        received_at_ms: MORNING_MS,
+    };
+    apply(store, &[], vec![refused]);
+}
+
 fn page(store: &mut Store, incoming: &[Incoming]) {
+    apply(store, incoming, Vec::new());
+}
+
+fn apply(store: &mut Store, incoming: &[Incoming], judgements: Vec<Judgement>) {
     let settlement = Settlement {
         key_changes: Vec::new(),
         vetted: None,
         device: DeviceState::Active,
         notices: Vec::new(),
-        judgements: Vec::new(),
+        judgements,
         incoming: incoming.to_vec(),
         cursor: 1,
         more: false,
@@ -201,9 +219,13 @@ fn page(store: &mut Store, incoming: &[Incoming]) {
         private: Vec::new(),
         private_kept: Vec::new(),
         private_cursor: 0,
+        head: None,
+        contradiction: None,
+        tags: BTreeMap::new(),
     };
     let contact = LastContact {
         position: 1,
+        head: None,
         server_ms: MORNING_MS,
         boot: BootId([0; 8]),
         mono_ms: 0,
@@ -237,6 +259,7 @@ fn claim(author: &Author, now_ms: i64, rng: &mut StdRng) -> Claim {
         mono_ms: age_ms,
         anchor: rng.random_bool(0.7).then(|| Anchor {
             position: 1,
+            head: None,
             server_ms: contact_ms,
             age_ms: rng.random_bool(0.8).then_some(age_ms),
         }),

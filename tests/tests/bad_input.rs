@@ -70,7 +70,7 @@ impl Scene {
     /// The newest envelope in the outbox.
     fn envelope(&self) -> Vec<u8> {
         let outbox = self.device.store().outbox(1 << 20).expect("an outbox");
-        outbox.last().expect("something").1.clone()
+        outbox.last().expect("something").bytes.clone()
     }
 
     /// Status and body of a raw POST.

@@ -147,7 +147,7 @@ fn look(device: &Device, records: &[RecordId]) -> Result<Look, DeviceError> {
     let outbox = store.outbox(PUSH_BUDGET_BYTES)?;
     Ok(Look {
         device: device.id(),
-        outbox: outbox.into_iter().map(|(hash, _)| hash).collect(),
+        outbox: outbox.into_iter().map(|queued| queued.hash).collect(),
         cursor: store.progress()?.cursor,
         screens,
     })

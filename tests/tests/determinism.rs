@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use shaodao_core::document::Document;
 use shaodao_core::pack;
 use shaodao_core::store::Store;
-use shaodao_tests::random::{causal_order, histories, nothing_new, replica};
+use shaodao_tests::random::{causal_order, histories, nothing_new, refuse, replica};
 use shaodao_tests::world::rows;
 
 /// Together 2,000 histories.
@@ -49,6 +49,25 @@ fn another_directory_moves_the_due_times_in_the_lists_too() {
     assert!(before != after, "some due time depends on it");
     store.rebuild().expect("rebuilds");
     assert!(rows(&store) == after, "a rebuild differs");
+    drop(store);
+    let _ = std::fs::remove_dir_all(&folder);
+}
+
+#[test]
+fn a_refusal_of_somebody_elses_work_takes_nothing_away() {
+    // What could go wrong: a restored server does not know a device that was
+    // enrolled after its backup, refuses what other phones offer of it, and the
+    // last copies leave the phones.
+    let envelopes = histories(7, 6);
+    let mut rng = StdRng::seed_from_u64(7);
+    let folder = std::env::temp_dir().join(format!("shaodao-refused-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let mut store = replica(&folder.join("phone.db"), &envelopes, &mut rng);
+    let before = (rows(&store), states(&store));
+    for envelope in &envelopes {
+        refuse(&mut store, envelope.sealed.hash);
+    }
+    assert!(before == (rows(&store), states(&store)));
     drop(store);
     let _ = std::fs::remove_dir_all(&folder);
 }

@@ -18,9 +18,11 @@ use shaodao_core::domain::reason::Reason;
 use shaodao_core::domain::time::{Anchor, Claim};
 use shaodao_core::envelope::{self, Envelope, Sealed};
 use shaodao_core::sync::edition::{Edition, KeyChange};
+use shaodao_core::sync::head::{Act, Entry, Head};
 use shaodao_core::sync::wire::{
-    self, EnrolOffer, EnrolReply, EnrolRequest, EnrolReveal, Item, Notice, PrivateItem,
-    SessionReply, SessionRequest, Standing, SyncReply, SyncRequest, Unreadable, Verdict,
+    self, CitedHead, EnrolOffer, EnrolReply, EnrolRequest, EnrolReveal, FeedHead, Item, Judgement,
+    Notice, PrivateItem, Receipt, SessionReply, SessionRequest, Standing, SyncReply, SyncRequest,
+    Unreadable, Verdict,
 };
 
 /// Every kind of action with every field in use, one after the other.
@@ -367,6 +369,7 @@ fn envelopes() -> Vec<Sealed> {
                 mono_ms: 1_000 + nth as u64,
                 anchor: (nth > 0).then_some(Anchor {
                     position: 12,
+                    head: None,
                     server_ms: 1_749_603_000_000,
                     age_ms: (nth > 1).then_some(600_000),
                 }),
@@ -391,6 +394,50 @@ fn envelopes_are_written_and_read_as_ever() {
         );
     }
     golden("envelope_v1.txt", &text);
+}
+
+#[test]
+fn the_chain_is_hashed_signed_and_cited_as_ever() {
+    let key = SigningKey::from_bytes(&[42; 32]);
+    let judgement = |standing, reason, seen| Judgement {
+        hash: EnvelopeHash([3; 32]),
+        standing,
+        reason,
+        seen,
+        received_at_ms: 1_749_603_600_000,
+    };
+    let seen = Some(vec![EnvelopeHash([4; 32]), EnvelopeHash([5; 32])]);
+    let mut head = Head::EMPTY;
+    let mut text = String::new();
+    for entry in [
+        Entry::Act(Act {
+            at_ms: 1_749_603_500_000,
+            what: "enrol",
+            who: "P01006-01",
+            about: "网格长的手机",
+            content: Some([6; 32]),
+        }),
+        Entry::Verdict(&judgement(Standing::Accepted, None, None)),
+        Entry::Verdict(&judgement(Standing::Late, Some(Reason::Closed), seen)),
+    ] {
+        head = head.then(entry);
+        let _ = writeln!(text, "{} {}", head.position, hex(&head.hash));
+    }
+    let signed = head.sign(&[1; 16], &key);
+    let _ = writeln!(text, "signed {}", hex(&signed.signature));
+    for age_ms in [None, Some(600_000)] {
+        let mut envelope = envelopes().remove(0).envelope;
+        envelope.claim.anchor = Some(Anchor {
+            position: head.position,
+            head: Some(head.mark()),
+            server_ms: 1_749_603_600_000,
+            age_ms,
+        });
+        let sealed = envelope.seal(&key).expect("seals");
+        assert_eq!(envelope::open(&sealed.bytes).expect("opens"), sealed);
+        let _ = writeln!(text, "cited {} {}", sealed.hash, hex(&sealed.bytes));
+    }
+    golden("chain_v1.txt", &text);
 }
 
 #[test]
@@ -437,6 +484,15 @@ fn messages_are_written_and_read_as_ever() {
         private: vec![private.clone()],
         private_cursor: 14,
         backlog: None,
+        head: Some(CitedHead {
+            position: 12,
+            mark: vec![11; 16],
+        }),
+        receipts: vec![Receipt {
+            index: 0,
+            received_at_ms: 1_749_603_500_000,
+            tag: vec![12; 16],
+        }],
     };
     let reply = SyncReply {
         epoch: vec![1; 16],
@@ -447,12 +503,14 @@ fn messages_are_written_and_read_as_ever() {
             reason: Some(Reason::Closed.code().to_owned()),
             seen: Some(wire::hashes_to_wire(&[hash])),
             received_at_ms: 1_749_603_600_001,
+            tag: Some(vec![12; 16].into()),
         }],
         items: vec![Item {
             envelope: vec![4; 5],
             received_at_ms: 1_749_603_600_002,
             standing: Standing::Accepted.code(),
             seen: None,
+            tag: Some(vec![12; 16].into()),
         }],
         cursor: 13,
         more: true,
@@ -470,6 +528,11 @@ fn messages_are_written_and_read_as_ever() {
         device: None,
         key_changes: None,
         notices: None,
+        head: Some(FeedHead {
+            position: 13,
+            hash: vec![13; 32],
+            signature: vec![14; 64],
+        }),
     };
     let enrol = EnrolRequest {
         ticket: "ABCDEFGHJK".to_owned(),

@@ -11,6 +11,8 @@ mod stories {
     mod privacy;
     mod quarantine;
     mod requests;
+    mod restore;
     mod statistics;
     mod storage;
+    mod witness;
 }

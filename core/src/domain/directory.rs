@@ -206,11 +206,15 @@ pub struct Policy {
     /// For so long an action waits for one that it builds on, milliseconds;
     /// then it is judged without.
     pub waiting_ms: i64,
+    /// How long a restored server waits for what phones bring before it numbers
+    /// and escalates again, milliseconds.
+    pub restore_hold_ms: i64,
 }
 
 impl Default for Policy {
     /// Two failed verifications; three days for the street; 200 m; four working
-    /// hours for rework; fourteen days of lease and of waiting.
+    /// hours for rework; fourteen days of lease and of waiting; an hour after a
+    /// restore.
     fn default() -> Self {
         Self {
             time: TimePolicy::default(),
@@ -223,6 +227,7 @@ impl Default for Policy {
             },
             lease_ms: 14 * 24 * 3_600_000,
             waiting_ms: 14 * 24 * 3_600_000,
+            restore_hold_ms: 3_600_000,
         }
     }
 }

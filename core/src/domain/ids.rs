@@ -80,6 +80,11 @@ byte_id!(
     /// the wire, in both stores and in every receipt.
     EnvelopeHash, 32
 );
+byte_id!(
+    /// What an action cites of a server's history: the first 16 bytes of the
+    /// hash over everything that the server had published by then.
+    HeadMark, 16
+);
 
 byte_id!(
     /// SHA-256 of the ciphertext of something confided to a finding.

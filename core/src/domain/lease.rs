@@ -77,6 +77,7 @@ mod tests {
 
     fn after(days: i64, boot: BootId, wall_error_days: i64) -> Sight {
         let contact = LastContact {
+            head: None,
             position: 1,
             server_ms: 100 * DAY,
             boot: BOOTS[0],

@@ -23,7 +23,7 @@
 //!
 //! All times are Unix milliseconds, UTC.
 
-use super::ids::BootId;
+use super::ids::{BootId, HeadMark};
 
 /// How far a sound monotonic clock strays: at most one part in so many. Twice
 /// what a phone's quartz does between frost and fever.
@@ -43,8 +43,10 @@ pub struct Moment {
 /// The newest word from a server that this device has heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LastContact {
-    /// Feed position that the device had reached.
+    /// Newest feed position that the device had heard of.
     pub position: u64,
+    /// What the server's history was up to there; `None` if it did not say.
+    pub head: Option<HeadMark>,
     /// The server's time when it answered.
     pub server_ms: i64,
     /// The boot in which the answer arrived.
@@ -59,6 +61,8 @@ pub struct LastContact {
 pub struct Anchor {
     /// Feed position of that contact.
     pub position: u64,
+    /// The server's history up to there, as the device heard of it.
+    pub head: Option<HeadMark>,
     /// Server time of that contact.
     pub server_ms: i64,
     /// Monotonic time since then; `None` after a restart of the device.
@@ -87,6 +91,7 @@ impl Claim {
             mono_ms: now.mono_ms,
             anchor: contact.map(|contact| Anchor {
                 position: contact.position,
+                head: contact.head,
                 server_ms: contact.server_ms,
                 age_ms: (contact.boot == now.boot)
                     .then(|| now.mono_ms.checked_sub(contact.mono_ms))

@@ -21,7 +21,7 @@ use minicbor::{Decoder, Encoder};
 use sha2::{Digest, Sha256};
 
 use crate::domain::action::{Action, Facts, RecordKind, Value};
-use crate::domain::ids::{BootId, DeviceId, EnvelopeHash, PersonId, RecordId};
+use crate::domain::ids::{BootId, DeviceId, EnvelopeHash, HeadMark, PersonId, RecordId};
 use crate::domain::reason::Reason;
 use crate::domain::time::{Anchor, Claim};
 
@@ -153,6 +153,7 @@ impl Envelope {
         if let Some(anchor) = self.claim.anchor {
             let mut parts = vec![int(anchor.position), Value::Int(anchor.server_ms)];
             parts.extend(anchor.age_ms.map(int));
+            parts.extend(anchor.head.map(|head| Value::Bytes(head.0.to_vec())));
             map.insert(15, Value::List(parts));
         }
         map.insert(16, Value::Int(SCHEMA));
@@ -286,19 +287,29 @@ fn read_anchor(value: Value) -> Option<Anchor> {
     let Value::List(parts) = value else {
         return None;
     };
-    let mut numbers = parts.into_iter().map(|part| match part {
-        Value::Int(number) => Some(number),
-        _ => None,
-    });
-    let anchor = Anchor {
-        position: u64::try_from(numbers.next()??).ok()?,
-        server_ms: numbers.next()??,
-        age_ms: match numbers.next() {
-            Some(age) => Some(u64::try_from(age?).ok()?),
+    let (position, server_ms, rest) = match parts.as_slice() {
+        [Value::Int(position), Value::Int(server_ms), rest @ ..] => (*position, *server_ms, rest),
+        _ => return None,
+    };
+    let (age_ms, head) = match rest {
+        [] => (None, None),
+        [Value::Int(age)] => (Some(*age), None),
+        [Value::Bytes(head)] => (None, Some(head)),
+        [Value::Int(age), Value::Bytes(head)] => (Some(*age), Some(head)),
+        _ => return None,
+    };
+    Some(Anchor {
+        position: u64::try_from(position).ok()?,
+        head: match head {
+            Some(head) => Some(HeadMark::from_slice(head)?),
             None => None,
         },
-    };
-    numbers.next().is_none().then_some(anchor)
+        server_ms,
+        age_ms: match age_ms {
+            Some(age) => Some(u64::try_from(age).ok()?),
+            None => None,
+        },
+    })
 }
 
 fn bounded(text: String, max: usize, name: &'static str) -> Result<String, OpenError> {
@@ -415,6 +426,7 @@ mod tests {
                 mono_ms: 77,
                 anchor: Some(Anchor {
                     position: 12,
+                    head: Some(HeadMark([7; 16])),
                     server_ms: 1_749_999_999_000,
                     age_ms: Some(1_000),
                 }),

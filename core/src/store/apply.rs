@@ -20,6 +20,7 @@ use crate::domain::directory::Directory;
 use crate::domain::ids::{EnvelopeHash, RecordId};
 use crate::domain::time::LastContact;
 use crate::envelope;
+use crate::sync::head::SignedHead;
 use crate::sync::plan::Progress;
 use crate::sync::settle::{Incoming, Noticed, Settlement, Vetted};
 use crate::sync::wire::{Judgement, Standing};
@@ -86,10 +87,12 @@ impl Store {
         let mut applied = Applied::default();
         let mut touched = BTreeMap::new();
         for judgement in &settlement.judgements {
-            judged(&db, judgement, progress, &mut touched, &mut applied)?;
+            let tag = settlement.tags.get(&judgement.hash);
+            judged(&db, judgement, tag, progress, &mut touched, &mut applied)?;
         }
         for incoming in &settlement.incoming {
-            arrived(&db, incoming, progress, &mut touched, &mut applied)?;
+            let tag = settlement.tags.get(&incoming.sealed.hash);
+            arrived(&db, incoming, tag, progress, &mut touched, &mut applied)?;
         }
         for notice in &settlement.notices {
             noticed(&db, notice, &mut touched, &mut applied)?;
@@ -119,7 +122,7 @@ impl Store {
         if settlement.offer_again {
             db.execute(
                 "INSERT OR IGNORE INTO outbox (envelope)
-                 SELECT id FROM envelope WHERE standing IN (0, 1, 2)",
+                 SELECT id FROM envelope WHERE standing <> 5",
                 [],
             )?;
             db.execute("UPDATE private SET unsent = 1", [])?;
@@ -132,6 +135,7 @@ impl Store {
         };
         progress.private_cursor = settlement.private_cursor;
         put_progress(&db, progress)?;
+        put_head(&db, settlement)?;
         put_contact(&db, contact)?;
         put_meta(&db, "device_state", &settlement.device.code())?;
         if let Some(vetted) = &settlement.vetted {
@@ -146,13 +150,14 @@ impl Store {
 fn judged(
     db: &Connection,
     judgement: &Judgement,
+    tag: Option<&Vec<u8>>,
     progress: &mut Progress,
     touched: &mut BTreeMap<RecordId, Touched>,
     applied: &mut Applied,
 ) -> Result<(), StoreError> {
     let mut find = db.prepare_cached(
         "SELECT envelope.id, envelope.standing, envelope.bytes, record.id, record.record,
-                record.kind
+                record.kind, envelope.own
          FROM envelope JOIN record ON record.id = envelope.record WHERE envelope.hash = ?1",
     )?;
     let found = find
@@ -160,15 +165,21 @@ fn judged(
             let record: (i64, RecordId, RecordKind) =
                 (row.get(3)?, row.get(4).map(RecordId)?, kind(row, 5)?);
             let bytes: Vec<u8> = row.get(2)?;
-            Ok((row.get::<_, i64>(0)?, standing(row, 1)?, bytes, record))
+            let own: bool = row.get(6)?;
+            Ok((row.get::<_, i64>(0)?, standing(row, 1)?, bytes, record, own))
         })
         .optional()?;
     // A verdict about something dropped since: nothing to do.
-    let Some((envelope, before, bytes, (row, record, kind))) = found else {
+    let Some((envelope, before, bytes, (row, record, kind), own)) = found else {
         return Ok(());
     };
     db.prepare_cached("DELETE FROM outbox WHERE envelope = ?1")?
         .execute([envelope])?;
+    // Offered to a server that does not know its author's device (any more):
+    // what was accepted once stays here, until the author brings it back.
+    if !own && judgement.standing == Standing::Refused {
+        return Ok(());
+    }
     set_standing(
         db,
         envelope,
@@ -176,11 +187,12 @@ fn judged(
         judgement.seen.as_deref(),
         judgement.received_at_ms,
         judgement.reason.map(|reason| reason.code()),
+        tag,
     )?;
     count(progress, &judgement.hash, before, judgement.standing);
     match judgement.standing {
         Standing::Accepted => applied.accepted += 1,
-        _ if before != judgement.standing => applied.troubles.push(judgement.clone()),
+        _ if own && before != judgement.standing => applied.troubles.push(judgement.clone()),
         _ => {}
     }
     // What was shown as saved and is now accepted as it was changes no row.
@@ -199,6 +211,7 @@ fn judged(
 fn arrived(
     db: &Connection,
     incoming: &Incoming,
+    tag: Option<&Vec<u8>>,
     progress: &mut Progress,
     touched: &mut BTreeMap<RecordId, Touched>,
     applied: &mut Applied,
@@ -242,6 +255,7 @@ fn arrived(
             incoming.seen.as_deref(),
             incoming.received_at_ms,
             None,
+            tag,
         )?;
         count(progress, &incoming.sealed.hash, before, incoming.standing);
     }
@@ -299,6 +313,7 @@ fn noticed(
         None,
         judgement.received_at_ms,
         reason,
+        None,
     )?;
     if before != Some(judgement.standing) {
         applied.troubles.push(judgement.clone());
@@ -368,9 +383,11 @@ fn set_standing(
     seen: Option<&[EnvelopeHash]>,
     received_at_ms: i64,
     reason: Option<&str>,
+    tag: Option<&Vec<u8>>,
 ) -> Result<(), StoreError> {
     db.prepare_cached(
-        "UPDATE envelope SET standing = ?2, seen = ?3, received_at_ms = ?4, reason = ?5
+        "UPDATE envelope SET standing = ?2, seen = ?3, received_at_ms = ?4, reason = ?5,
+                tag = COALESCE(?6, tag)
          WHERE id = ?1",
     )?
     .execute(params![
@@ -378,7 +395,8 @@ fn set_standing(
         standing.code(),
         seen.map(join_hashes),
         received_at_ms,
-        reason
+        reason,
+        tag
     ])?;
     Ok(())
 }
@@ -452,8 +470,51 @@ fn put_directory(db: &Connection, vetted: &Vetted) -> Result<(), StoreError> {
     put_meta(db, "server_key", &vetted.server_key)
 }
 
+/// Keeps the newest head; the first time that one contradicts the one held, both
+/// apart, as proof.
+fn put_head(db: &Connection, settlement: &Settlement) -> Result<(), StoreError> {
+    match (settlement.contradiction, settlement.head) {
+        (Some(_), Some(_)) if get_meta::<String>(db, "contradiction")?.is_some() => Ok(()),
+        (Some(contradiction), Some(other)) => {
+            db.execute(
+                "INSERT OR REPLACE INTO meta (name, value)
+                 SELECT 'held_' || name, value FROM meta
+                 WHERE name IN ('head_position', 'head_hash', 'head_signature')",
+                [],
+            )?;
+            put_meta(db, "contradiction", &contradiction.word())?;
+            put_meta(db, "contradiction_at_ms", &settlement.server_ms)?;
+            put_signed_head(db, "contradiction", &other)
+        }
+        (_, Some(newest)) => put_signed_head(db, "head", &newest),
+        // Another life of the server: its old heads say nothing about it.
+        (_, None) if settlement.offer_again => {
+            db.execute("DELETE FROM meta WHERE name = 'head_position'", [])?;
+            Ok(())
+        }
+        (_, None) => Ok(()),
+    }
+}
+
+fn put_signed_head(db: &Connection, name: &str, signed: &SignedHead) -> Result<(), StoreError> {
+    let SignedHead { head, signature } = signed;
+    put_meta(
+        db,
+        &format!("{name}_position"),
+        &head.position.cast_signed(),
+    )?;
+    put_meta(db, &format!("{name}_hash"), &head.hash)?;
+    put_meta(db, &format!("{name}_signature"), signature)
+}
+
 fn put_contact(db: &Connection, contact: LastContact) -> Result<(), StoreError> {
     put_meta(db, "contact_position", &contact.position.cast_signed())?;
+    let head = contact.head.map(|head| head.0);
+    put_meta(
+        db,
+        "contact_head",
+        &head.as_ref().map_or(&[][..], |head| head),
+    )?;
     put_meta(db, "contact_server_ms", &contact.server_ms)?;
     put_meta(db, "contact_boot", &contact.boot.0)?;
     put_meta(db, "contact_mono_ms", &contact.mono_ms.cast_signed())

@@ -24,6 +24,7 @@ use crate::document::WriteError;
 use crate::domain::directory::Directory;
 use crate::domain::ids::EnvelopeHash;
 use crate::envelope::{Chain, OpenError, Sealed};
+use crate::sync::head::{self as feed, SignedHead};
 use crate::sync::plan::Progress;
 
 use journal::{Head, Journal};
@@ -213,6 +214,7 @@ impl Store {
             audience: self.meta("audience")?.unwrap_or_default(),
             private_cursor: unsigned(self.meta("private_cursor")?),
             backlog: self.backlog()?,
+            head: self.head()?,
         })
     }
 
@@ -220,6 +222,34 @@ impl Store {
     fn backlog(&self) -> Result<u64, StoreError> {
         let mut statement = self.db.prepare_cached("SELECT COUNT(*) FROM outbox")?;
         Ok(unsigned(Some(statement.query_row([], |row| row.get(0))?)))
+    }
+
+    /// The newest head of the server's feed that this phone has verified.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn head(&self) -> Result<Option<feed::Head>, StoreError> {
+        Ok(self.signed_head("head")?.map(|signed| signed.head))
+    }
+
+    /// A signed head by the name that it is kept under.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn signed_head(&self, name: &str) -> Result<Option<SignedHead>, StoreError> {
+        let position: Option<i64> = self.meta(&format!("{name}_position"))?;
+        let hash: Option<[u8; 32]> = self.meta(&format!("{name}_hash"))?;
+        let signature: Option<[u8; 64]> = self.meta(&format!("{name}_signature"))?;
+        let (Some(position), Some(hash), Some(signature)) = (position, hash, signature) else {
+            return Ok(None);
+        };
+        Ok(Some(SignedHead {
+            head: feed::Head {
+                position: position.cast_unsigned(),
+                hash,
+            },
+            signature,
+        }))
     }
 
     /// Where this device's chain stands.

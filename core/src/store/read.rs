@@ -6,10 +6,11 @@ use rusqlite::{OptionalExtension, Row, params_from_iter, types::Value as Sql};
 use super::write::{id, standing};
 use super::{Store, StoreError, authentic, get_meta, unsigned};
 use crate::domain::finding::{DUPLICATE_MS, FindingStage, Sighting};
-use crate::domain::ids::{BootId, EnvelopeHash, RecordId};
+use crate::domain::ids::{BootId, EnvelopeHash, HeadMark, RecordId};
 use crate::domain::reason::Reason;
 use crate::domain::time::LastContact;
 use crate::domain::whistle::WhistleStage;
+use crate::sync::plan::Queued;
 use crate::sync::wire::Standing;
 
 /// Which findings; everything unset matches all.
@@ -387,13 +388,13 @@ impl Store {
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub fn outbox(&self, max_bytes: usize) -> Result<Vec<(EnvelopeHash, Vec<u8>)>, StoreError> {
+    pub fn outbox(&self, max_bytes: usize) -> Result<Vec<Queued>, StoreError> {
         let mut statement = self.db.prepare_cached(
-            "SELECT envelope.hash, envelope.bytes FROM outbox
+            "SELECT envelope.hash, envelope.bytes, received_at_ms, tag FROM outbox
              JOIN envelope ON envelope.id = outbox.envelope ORDER BY outbox.envelope",
         )?;
         let mut rows = statement.query([])?;
-        let mut outbox: Vec<(EnvelopeHash, Vec<u8>)> = Vec::new();
+        let mut outbox: Vec<Queued> = Vec::new();
         let mut total = 0;
         while let Some(row) = rows.next()? {
             let bytes: Vec<u8> = row.get(1)?;
@@ -401,7 +402,12 @@ impl Store {
             if total > max_bytes && !outbox.is_empty() {
                 break;
             }
-            outbox.push((super::write::hash(row, 0)?, bytes));
+            let received_at_ms: Option<i64> = row.get(2)?;
+            outbox.push(Queued {
+                hash: super::write::hash(row, 0)?,
+                bytes,
+                receipt: received_at_ms.zip(row.get(3)?),
+            });
         }
         authentic(&self.db)?;
         Ok(outbox)
@@ -477,6 +483,8 @@ impl Store {
         };
         Ok(Some(LastContact {
             position: unsigned(get_meta(&self.db, "contact_position")?),
+            head: get_meta::<Vec<u8>>(&self.db, "contact_head")?
+                .and_then(|mark| HeadMark::from_slice(&mark)),
             server_ms,
             boot: BootId(boot),
             mono_ms: unsigned(get_meta(&self.db, "contact_mono_ms")?),

@@ -24,7 +24,8 @@ CREATE TABLE envelope (
     bytes          BLOB NOT NULL,
     received_at_ms INTEGER,                      -- by the server; NULL while pending
     seen           BLOB,                         -- accepted part of `seen`, where it differs
-    reason         TEXT                          -- code, for everything but acceptance
+    reason         TEXT,                         -- code, for everything but acceptance
+    tag            BLOB                          -- the server's authentication of its receipt
 ) STRICT;
 CREATE INDEX envelope_of_record ON envelope (record);
 -- What its author has to hear about: everything of one's own that is not

@@ -1,7 +1,8 @@
 //! Agreeing with the server, whenever there is one to be heard.
 //!
 //! 1. [`plan`] turns what the store holds into the next request.
-//! 2. [`wire`] is the form of request and reply; zstd where it pays.
+//! 2. [`wire`] is the form of request and reply; zstd where it pays. [`head`]
+//!    holds a server to what it said before.
 //! 3. Somebody carries it: `transport`, an app's own HTTP stack, or a test's
 //!    bad network. [`pin`] says by which key the server is recognised.
 //! 4. [`settle`] turns the reply into what to store, to drop, to requeue and to
@@ -17,6 +18,8 @@
 
 mod shape;
 pub mod wire;
+//
+pub mod head;
 // In the order of the sentences above.
 pub mod plan;
 //

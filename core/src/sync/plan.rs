@@ -2,7 +2,8 @@
 
 use crate::domain::ids::EnvelopeHash;
 
-use super::wire::{PrivateItem, SyncRequest};
+use super::head::Head;
+use super::wire::{CitedHead, PrivateItem, Receipt, SyncRequest};
 
 /// Most bytes of envelopes in one request.
 pub const PUSH_BUDGET_BYTES: usize = 512 * 1024;
@@ -33,6 +34,20 @@ pub struct Progress {
     pub private_cursor: u64,
     /// Envelopes that no verdict has named yet.
     pub backlog: u64,
+    /// The newest head of the feed that was verified, of the life in `epoch`.
+    pub head: Option<Head>,
+}
+
+/// An envelope that waits to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queued {
+    /// Its identity.
+    pub hash: EnvelopeHash,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// When a server received it in an earlier life, milliseconds, and that
+    /// server's own authentication of it.
+    pub receipt: Option<(i64, Vec<u8>)>,
 }
 
 impl Progress {
@@ -59,22 +74,32 @@ impl Progress {
 /// carry. What does not fit goes into the one after it.
 pub fn plan(
     progress: &Progress,
-    outbox: &[Vec<u8>],
+    outbox: &[Queued],
     private: Vec<PrivateItem>,
     app: &str,
 ) -> SyncRequest {
     let mut room = PUSH_BUDGET_BYTES;
-    let push = outbox
+    let going: Vec<&Queued> = outbox
         .iter()
         .take(MAX_PUSH)
-        .take_while(|envelope| match room.checked_sub(envelope.len()) {
+        .take_while(|queued| match room.checked_sub(queued.bytes.len()) {
             Some(left) => {
                 room = left;
                 true
             }
             None => false,
         })
-        .map(|envelope| envelope.clone().into())
+        .collect();
+    let receipts = (0..)
+        .zip(&going)
+        .filter_map(|(index, queued)| {
+            let (received_at_ms, tag) = queued.receipt.clone()?;
+            Some(Receipt {
+                index,
+                received_at_ms,
+                tag,
+            })
+        })
         .collect();
     SyncRequest {
         epoch: progress.epoch.clone(),
@@ -82,7 +107,7 @@ pub fn plan(
         count: progress.count,
         digest: progress.digest.to_vec(),
         directory: progress.directory,
-        push,
+        push: going.iter().map(|it| it.bytes.clone().into()).collect(),
         budget: PULL_BUDGET_BYTES,
         app: app.to_owned(),
         audience: progress.audience.clone(),
@@ -92,5 +117,10 @@ pub fn plan(
             0 => None,
             backlog => Some(backlog),
         },
+        head: progress.head.map(|head| CitedHead {
+            position: head.position,
+            mark: head.mark().0.to_vec(),
+        }),
+        receipts,
     }
 }

@@ -2,8 +2,9 @@
 //! the one rule by which both sides leave out what was not accepted,
 //! [`effective_seen`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use ed25519_dalek::VerifyingKey;
 use zeroize::Zeroizing;
 
 use crate::domain::directory::DeviceState;
@@ -13,6 +14,7 @@ use crate::envelope::{self, Sealed};
 use crate::seal::{self, SealedText};
 
 use super::edition::KeyChange;
+use super::head::{Contradiction, Head, SignedHead, compare};
 use super::wire::{self, Judgement, Standing, SyncReply};
 
 /// An accepted envelope from the feed.
@@ -91,6 +93,23 @@ pub struct Settlement {
     pub private_kept: Vec<PrivateId>,
     /// The position after storing all of it.
     pub private_cursor: u64,
+    /// The newest head of the feed, signed by the server.
+    pub head: Option<SignedHead>,
+    /// That head contradicts the one held: both are kept, the older is cited on.
+    pub contradiction: Option<Contradiction>,
+    /// The server's authentication of receipts, by envelope.
+    pub tags: BTreeMap<EnvelopeHash, Vec<u8>>,
+}
+
+/// What a phone knows of its server before a reply.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Known<'a> {
+    /// The life that the request was made for; empty before first contact.
+    pub epoch: &'a [u8],
+    /// The newest head verified in that life.
+    pub head: Option<Head>,
+    /// The key that the phone was enrolled with.
+    pub key: Option<&'a VerifyingKey>,
 }
 
 /// A reply that cannot be used; nothing of it is.
@@ -102,17 +121,19 @@ pub enum SettleError {
     /// A verdict or a field has the wrong shape.
     #[error("the reply is malformed: {0}")]
     Malformed(&'static str),
+    /// The head of the feed is not signed by the server of this phone.
+    #[error("the reply is not signed by the server that this phone was enrolled with")]
+    NotThisServer,
 }
 
-/// Reads a reply. `sent` are the envelopes of the request, in its order;
-/// `epoch` is the server life that the phone knew, empty before first contact.
+/// Reads a reply. `sent` are the envelopes of the request, in its order.
 ///
 /// # Errors
 /// See [`SettleError`].
 pub fn settle(
     reply: &SyncReply,
     sent: &[EnvelopeHash],
-    epoch: &[u8],
+    known: Known<'_>,
 ) -> Result<Settlement, SettleError> {
     let mut judgements = reply
         .verdicts
@@ -133,10 +154,17 @@ pub fn settle(
             received_at_ms: reply.server_ms,
         });
     }
-    let another_life = !epoch.is_empty() && epoch != reply.epoch;
+    let another_life = !known.epoch.is_empty() && known.epoch != reply.epoch;
+    let head = head(reply, known.key)?;
+    let held = known.head.filter(|_| !another_life);
+    let contradiction = held
+        .zip(head)
+        .and_then(|(held, newest)| compare(&held, &newest.head).err());
+    let incoming: Vec<Incoming> = reply.items.iter().map(incoming).collect::<Result<_, _>>()?;
+    let tags = tags(reply, &judgements, &incoming);
     Ok(Settlement {
         judgements,
-        incoming: reply.items.iter().map(incoming).collect::<Result<_, _>>()?,
+        incoming,
         cursor: reply.cursor,
         more: reply.more,
         directory: reply.directory.as_ref().map(|pack| pack.to_vec()),
@@ -179,6 +207,9 @@ pub fn settle(
             true => 0,
             false => reply.private_cursor,
         },
+        head,
+        contradiction,
+        tags,
     })
 }
 
@@ -197,6 +228,32 @@ pub fn private(item: &wire::PrivateItem) -> Result<(RecordId, SealedText), Settl
         key: Zeroizing::new(item.key.as_slice().try_into().map_err(|_| BAD)?),
     };
     Ok((RecordId::from_slice(&item.record).ok_or(BAD)?, sealed))
+}
+
+fn head(reply: &SyncReply, key: Option<&VerifyingKey>) -> Result<Option<SignedHead>, SettleError> {
+    let (Some(head), Some(key)) = (&reply.head, key) else {
+        return Ok(None);
+    };
+    let head = SignedHead::from_wire(head).ok_or(SettleError::Malformed("head of the feed"))?;
+    match head.verify(&reply.epoch, key) {
+        true => Ok(Some(head)),
+        false => Err(SettleError::NotThisServer),
+    }
+}
+
+fn tags(
+    reply: &SyncReply,
+    judgements: &[Judgement],
+    incoming: &[Incoming],
+) -> BTreeMap<EnvelopeHash, Vec<u8>> {
+    let of_verdicts = judgements.iter().map(|it| it.hash);
+    let of_items = incoming.iter().map(|it| it.sealed.hash);
+    let verdicts = of_verdicts.zip(reply.verdicts.iter().map(|it| &it.tag));
+    let items = of_items.zip(reply.items.iter().map(|it| &it.tag));
+    verdicts
+        .chain(items)
+        .filter_map(|(hash, tag)| Some((hash, tag.as_ref()?.to_vec())))
+        .collect()
 }
 
 fn incoming(item: &wire::Item) -> Result<Incoming, SettleError> {

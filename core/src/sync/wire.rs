@@ -78,6 +78,13 @@ pub struct SyncRequest {
     /// on first contact.
     #[cbor(n(8), with = "minicbor::bytes")]
     pub audience: Vec<u8>,
+    /// The newest head of the feed that the phone has verified, of the life in
+    /// `epoch`; `None` before the first.
+    #[n(9)]
+    pub head: Option<CitedHead>,
+    /// What an earlier life of the server said about envelopes of `push`.
+    #[n(10)]
+    pub receipts: Vec<Receipt>,
     /// How many envelopes wait on the phone, those of this request included;
     /// left out if none.
     #[n(16)]
@@ -88,6 +95,31 @@ pub struct SyncRequest {
     /// Position up to which the phone has all personal data meant for it.
     #[n(21)]
     pub private_cursor: u64,
+}
+
+/// A head of the feed as a phone cites it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct CitedHead {
+    /// The position.
+    #[n(0)]
+    pub position: u64,
+    /// The first 16 bytes of the hash up to there.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub mark: Vec<u8>,
+}
+
+/// The server's own word that it had received an envelope before it lost it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Receipt {
+    /// Index in the request's `push`.
+    #[n(0)]
+    pub index: u32,
+    /// When the server received it, milliseconds.
+    #[n(1)]
+    pub received_at_ms: i64,
+    /// The server's authentication of hash and time, 16 bytes.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub tag: Vec<u8>,
 }
 
 /// What the server answers.
@@ -131,6 +163,9 @@ pub struct SyncReply {
     /// index in it, with the reason code.
     #[n(10)]
     pub unreadable: Vec<Unreadable>,
+    /// The newest head of the feed, if it is not the one that the phone cited.
+    #[n(11)]
+    pub head: Option<FeedHead>,
     /// [`DeviceState::code`](crate::domain::directory::DeviceState::code) of the
     /// phone; left out while it is active.
     #[n(16)]
@@ -193,6 +228,20 @@ pub struct Notice {
     pub received_at_ms: i64,
 }
 
+/// The newest head of the feed, signed; see [`super::head`].
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct FeedHead {
+    /// The newest position.
+    #[n(0)]
+    pub position: u64,
+    /// Hash over everything up to it, 32 bytes.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub hash: Vec<u8>,
+    /// The server's signature, 64 bytes.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub signature: Vec<u8>,
+}
+
 /// What became of an envelope.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
@@ -212,6 +261,10 @@ pub struct Verdict {
     /// When the server received it, milliseconds.
     #[n(4)]
     pub received_at_ms: i64,
+    /// The server's authentication of hash and receipt time, 16 bytes; a phone
+    /// shows it to a server that has lost the envelope. See [`Receipt`].
+    #[n(5)]
+    pub tag: Option<ByteVec>,
 }
 
 /// An accepted envelope on its way to a phone.
@@ -229,6 +282,9 @@ pub struct Item {
     /// The part of its `seen` that was accepted, where it differs.
     #[n(3)]
     pub seen: Option<Vec<ByteVec>>,
+    /// As in [`Verdict::tag`].
+    #[n(4)]
+    pub tag: Option<ByteVec>,
 }
 
 /// Pushed bytes that were no envelope.
@@ -467,6 +523,7 @@ impl Judgement {
             reason: self.reason.map(|reason| reason.code().to_owned()),
             seen: self.seen.as_deref().map(hashes_to_wire),
             received_at_ms: self.received_at_ms,
+            tag: None,
         }
     }
 

@@ -13,6 +13,9 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use shaodao_core::document::WriteError;
 use shaodao_core::envelope::OpenError;
+use shaodao_core::sync::head::Act;
+
+use crate::audit;
 
 pub mod rows;
 
@@ -114,7 +117,7 @@ pub fn delete_meta(db: &Connection, name: &str) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Writes down what somebody did, for people to read.
+/// Writes down what somebody did, in the chain of [`crate::audit`].
 ///
 /// # Errors
 /// See [`DbError`].
@@ -125,7 +128,14 @@ pub fn audit(
     who: &str,
     about: &str,
 ) -> Result<(), DbError> {
-    db.prepare_cached("INSERT INTO audit (at_ms, what, who, about) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![at_ms, what, who, about])?;
-    Ok(())
+    audit::act(
+        db,
+        Act {
+            at_ms,
+            what,
+            who,
+            about,
+            content: None,
+        },
+    )
 }

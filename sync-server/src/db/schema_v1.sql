@@ -111,10 +111,21 @@ CREATE TABLE waiting (
     PRIMARY KEY (missing, envelope)
 ) STRICT, WITHOUT ROWID;
 
--- The feed: one gap-free position per publication, in commit order.
+-- The feed and the chain in one: a gap-free position, in commit order, for
+-- every verdict that was given, changed or published further, and for every
+-- act of `audit`.
 CREATE TABLE feed (
     position INTEGER NOT NULL PRIMARY KEY,
-    envelope INTEGER NOT NULL REFERENCES envelope (id)
+    envelope INTEGER REFERENCES envelope (id), -- NULL: an act
+    standing INTEGER,                          -- the verdict as given here
+    reason   TEXT,
+    head     BLOB NOT NULL                     -- hash over everything up to here
+) STRICT;
+-- The newest head that the server stands for.
+CREATE TABLE signed_head (
+    id        INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+    position  INTEGER NOT NULL REFERENCES feed (position),
+    signature BLOB NOT NULL
 ) STRICT;
 CREATE TABLE audience_key (
     id   INTEGER NOT NULL PRIMARY KEY,
@@ -151,6 +162,12 @@ CREATE TABLE number_counter (
     prefix TEXT NOT NULL PRIMARY KEY,       -- category and date
     last   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- After a restore: records from which something may follow once the wait for
+-- phones is over.
+CREATE TABLE held (
+    record INTEGER NOT NULL PRIMARY KEY REFERENCES record (id)
+) STRICT;
 
 -- Read model.
 CREATE TABLE finding (
@@ -223,9 +240,11 @@ CREATE INDEX private_feed_by_key ON private_feed (key, position);
 
 -- What administrators and the server did, for people to read.
 CREATE TABLE audit (
-    id    INTEGER NOT NULL PRIMARY KEY,
-    at_ms INTEGER NOT NULL,
-    what  TEXT NOT NULL,
-    who   TEXT NOT NULL,
-    about TEXT NOT NULL
+    position INTEGER NOT NULL PRIMARY KEY REFERENCES feed (position),
+    at_ms    INTEGER NOT NULL,
+    what     TEXT NOT NULL,
+    who      TEXT NOT NULL,
+    about    TEXT NOT NULL,
+    content  BLOB                           -- SHA-256 of what it put in place
 ) STRICT;
+CREATE INDEX audit_restores ON audit (position) WHERE what = 'restore';

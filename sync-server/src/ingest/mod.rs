@@ -7,9 +7,11 @@
 //!    its author had seen?
 //! 3. The same `write` as on the phone; the fold says whether it still has an
 //!    effect (accepted) or came too late (a trace).
-//! 4. Stored with its rows, published, its consequences drawn: numbers,
-//!    timers, escalations, stand-downs.
+//! 4. Stored with its rows and published; its verdict takes its place in the
+//!    chain ([`crate::audit`]).
 //! 5. Whatever waited for it is judged in turn.
+//! 6. When all of a push is judged, the consequences are drawn: numbers,
+//!    escalations, stand-downs.
 //!
 //! What can go wrong: (2) a chain number used twice, or a device that was
 //! suspended or revoked: quarantined until a person has looked; a citation that
@@ -26,7 +28,7 @@ use shaodao_core::domain::directory::DeviceState;
 use shaodao_core::domain::ids::{DeviceId, EnvelopeHash, PersonId, RecordId};
 use shaodao_core::domain::reason::Reason;
 use shaodao_core::domain::record::capture;
-use shaodao_core::domain::time::{Anchor, Claim, Published};
+use shaodao_core::domain::time::{Anchor, Claim, Doubt, Published};
 use shaodao_core::envelope::{self, Chain, Envelope, Sealed};
 use shaodao_core::sync::settle::{Cited, effective_seen};
 use shaodao_core::sync::wire::{Judgement, Standing};
@@ -34,6 +36,7 @@ use shaodao_core::sync::wire::{Judgement, Standing};
 use crate::db::{self, DbError, rows};
 use crate::devices;
 use crate::engine::{Engine, EngineError};
+use crate::escalate::has_consequences;
 
 /// The key of a device and whose it is, as far as judging needs it.
 #[derive(Debug, Clone)]
@@ -65,6 +68,16 @@ pub enum Checked {
     Unreadable(Reason),
 }
 
+/// An authentic envelope, to be judged.
+#[derive(Debug, Clone)]
+pub struct Arrived {
+    /// The envelope.
+    pub sealed: Sealed,
+    /// When this server received it before it lost it, milliseconds: its own
+    /// receipt, which a phone has shown.
+    pub received_before_ms: Option<i64>,
+}
+
 /// Checks pushed bytes: form, device, person, street and signature.
 pub fn check(
     bytes: &[u8],
@@ -92,15 +105,32 @@ pub fn check(
 }
 
 impl Engine {
-    /// Judges an authentic envelope and does everything that follows from it.
+    /// Judges authentic envelopes, one after the other, and then does
+    /// everything that follows from what they have become together: a number
+    /// that arrives behind its acceptance is not given a second time.
     ///
     /// # Errors
     /// The database could not; nothing was done.
-    pub fn judge(&mut self, sealed: &Sealed) -> Result<Judgement, EngineError> {
+    pub fn judge_all(&mut self, arrived: &[Arrived]) -> Result<Vec<Judgement>, EngineError> {
+        let judgements = arrived
+            .iter()
+            .map(|it| self.judge(&it.sealed, it.received_before_ms))
+            .collect::<Result<_, _>>()?;
+        self.draw_consequences()?;
+        Ok(judgements)
+    }
+
+    fn judge(
+        &mut self,
+        sealed: &Sealed,
+        received_before_ms: Option<i64>,
+    ) -> Result<Judgement, EngineError> {
         if let Some(stored) = rows::envelope(&self.db, &sealed.hash)? {
             return Ok(stored.judgement);
         }
-        let received_at_ms = self.clock.now_ms();
+        self.check_citation(sealed)?;
+        let now_ms = self.clock.now_ms();
+        let received_at_ms = received_before_ms.map_or(now_ms, |before| before.min(now_ms));
         self.compare_anchor(sealed, received_at_ms)?;
         self.link(sealed)?;
         let judgement = self.judge_at(sealed, None, received_at_ms, Leniency::default())?;
@@ -135,6 +165,7 @@ impl Engine {
                 mono_ms: 0,
                 anchor: Some(Anchor {
                     position: self.feed_head()?,
+                    head: None,
                     server_ms: now_ms,
                     age_ms: Some(0),
                 }),
@@ -150,7 +181,7 @@ impl Engine {
             &sealed.envelope.dev_seq.cast_signed(),
         )?;
         db::set_meta(&self.db, "chain_newest", &sealed.hash.0)?;
-        self.judge(&sealed)
+        self.judge(&sealed, None)
     }
 
     /// Writes down an anchor that does not fit what this server published, for
@@ -164,7 +195,9 @@ impl Engine {
             head: self.feed_head()?,
             at_ms: self.published_at_ms(anchor.position)?,
         };
-        if let Some(doubt) = anchor.doubt(&published, received_at_ms) {
+        let doubt = anchor.doubt(&published, received_at_ms);
+        // What was never published is the business of the cited head.
+        if let Some(doubt) = doubt.filter(|doubt| *doubt != Doubt::NeverPublished) {
             let who = &sealed.envelope.action.person.0;
             let about = sealed.hash.to_string();
             db::audit(&self.db, received_at_ms, doubt.word(), who, &about)?;
@@ -212,41 +245,40 @@ impl Engine {
             seen: seen.clone(),
             received_at_ms: Some(received_at_ms),
         };
-        let (judgement, state) =
-            self.with_document(action.kind, action.record, |engine, document| {
-                let (then, history) = document.fold_as_of(&seen).map_err(DbError::from)?;
-                let device = DeviceState::Active;
-                let possible = capture(&directory, device, action, envelope.claim, &then, &history);
-                let reason = match possible.map_err(|refused| refused.reason) {
-                    Ok(()) => match document.write(member) {
-                        Ok(()) => None,
-                        Err(WriteError::Full) => Some(Reason::RecordFull),
-                        Err(error) => return Err(DbError::from(error).into()),
-                    },
-                    Err(reason) => Some(reason),
-                };
-                if let Some(reason) = reason {
-                    let quarantined = verdict(Standing::Quarantined, Some(reason));
-                    return Ok((engine.set_aside(sealed, stored, quarantined)?, None));
-                }
-                let state = document.fold();
-                let trace = state.trace_of(&sealed.hash);
-                let standing = match trace {
-                    None => Standing::Accepted,
-                    Some(_) => Standing::Late,
-                };
-                let judgement = Judgement {
-                    seen: (seen != envelope.seen).then_some(seen),
-                    ..verdict(standing, trace)
-                };
-                let record = rows::ensure_record(&engine.db, action.kind, action.record)?;
-                let id = engine.store(record, sealed, stored, &judgement)?;
-                engine.project(record, document, &state)?;
-                engine.publish(record, id, &state)?;
-                Ok((judgement, Some(state)))
-            })?;
-        if let (Standing::Accepted, Some(state)) = (judgement.standing, state) {
-            self.follow(sealed, &state)?;
+        let judgement = self.with_document(action.kind, action.record, |engine, document| {
+            let (then, history) = document.fold_as_of(&seen).map_err(DbError::from)?;
+            let device = DeviceState::Active;
+            let possible = capture(&directory, device, action, envelope.claim, &then, &history);
+            let reason = match possible.map_err(|refused| refused.reason) {
+                Ok(()) => match document.write(member) {
+                    Ok(()) => None,
+                    Err(WriteError::Full) => Some(Reason::RecordFull),
+                    Err(error) => return Err(DbError::from(error).into()),
+                },
+                Err(reason) => Some(reason),
+            };
+            if let Some(reason) = reason {
+                let quarantined = verdict(Standing::Quarantined, Some(reason));
+                return engine.set_aside(sealed, stored, quarantined);
+            }
+            let state = document.fold();
+            let trace = state.trace_of(&sealed.hash);
+            let standing = match trace {
+                None => Standing::Accepted,
+                Some(_) => Standing::Late,
+            };
+            let judgement = Judgement {
+                seen: (seen != envelope.seen).then_some(seen),
+                ..verdict(standing, trace)
+            };
+            let record = rows::ensure_record(&engine.db, action.kind, action.record)?;
+            let id = engine.store(record, sealed, stored, &judgement)?;
+            engine.project(record, document, &state)?;
+            engine.publish(record, id, &state)?;
+            Ok(judgement)
+        })?;
+        if judgement.standing == Standing::Accepted && has_consequences(&action.body) {
+            self.accepted.push_back(sealed.clone());
         }
         Ok(judgement)
     }
@@ -294,6 +326,7 @@ impl Engine {
                 self.judge_waiting(hash)?;
             }
         }
+        self.draw_consequences()?;
         Ok(waiting.len())
     }
 
@@ -342,6 +375,7 @@ impl Engine {
         if judgement.standing == Standing::Quarantined {
             self.tell_person(id, sealed)?;
         }
+        self.note(id)?;
         Ok(judgement)
     }
 

@@ -40,7 +40,9 @@ use shaodao_core::store::Store;
 use shaodao_server::app::App;
 use shaodao_server::clock::Clock;
 use shaodao_server::http::router;
+use shaodao_server::verify::Extent;
 
+pub mod disaster;
 pub mod network;
 mod phones;
 
@@ -83,6 +85,8 @@ pub struct World {
     phones: BTreeMap<String, Phone>,
     delayed: Vec<(String, Vec<u8>)>,
     settled: bool,
+    /// Somebody changed the server's database behind its back.
+    tampered: bool,
 }
 
 struct Server {
@@ -116,6 +120,7 @@ impl World {
             phones: BTreeMap::new(),
             delayed: Vec::new(),
             settled: true,
+            tampered: false,
         };
         world.start_server();
         world
@@ -258,16 +263,6 @@ impl World {
         phone
             .device
             .confide(now, &mut self.rng, finding, kind, text)
-    }
-
-    /// Copies the server's database into the world's folder while it serves.
-    pub fn backup(&self, name: &str) {
-        let path = self.folder.join(name);
-        let copied = self.app().read(|db| {
-            db.execute("VACUUM INTO ?1", [path.display().to_string()])?;
-            Ok(())
-        });
-        copied.expect("a copy");
     }
 
     /// Somebody reports a finding in a grid.
@@ -457,8 +452,13 @@ impl World {
     }
 
     /// What must hold once everybody has synced: queues empty, the same heads
-    /// wherever a record is, rows as a rebuild would make them.
+    /// wherever a record is, rows as a rebuild would make them, and on the server
+    /// nothing that its chain does not bear out.
     fn check(&mut self) {
+        if !self.tampered {
+            let report = self.verify(Extent::Everything);
+            assert!(report.is_clean(), "{report:#?} (seed {})", self.seed);
+        }
         let seed = self.seed;
         let server: BTreeMap<RecordId, Vec<u8>> = self.server_heads();
         for (person, phone) in &mut self.phones {

@@ -86,7 +86,7 @@ impl World {
         let device = &self.of(person).device;
         let token = device.prepare_sync().expect("enrolled").token;
         let outbox = device.store().outbox(usize::MAX).expect("an outbox");
-        let push = which.iter().map(|at| outbox[*at].1.clone().into());
+        let push = which.iter().map(|at| outbox[*at].bytes.clone().into());
         let request = SyncRequest {
             push: push.collect(),
             ..SyncRequest::default()

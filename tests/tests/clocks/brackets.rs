@@ -26,6 +26,7 @@ fn boot(nth: u8) -> BootId {
 fn claim(age_ms: i64, wall_error_ms: i64) -> Claim {
     let contact = LastContact {
         position: 5,
+        head: None,
         server_ms: CONTACT_MS,
         boot: boot(1),
         mono_ms: 1_000,
@@ -109,6 +110,7 @@ fn belief_ends_at_72_hours_and_5_minutes_as_the_policy_says() {
 fn a_restart_leaves_the_anchor_as_a_lower_bound_only() {
     let contact = LastContact {
         position: 5,
+        head: None,
         server_ms: CONTACT_MS,
         boot: boot(1),
         mono_ms: 5_000,
@@ -181,6 +183,7 @@ fn absurd_claims_overflow_nowhere() {
                     mono_ms: u64::MAX,
                     anchor: Some(Anchor {
                         position: u64::MAX,
+                        head: None,
                         server_ms,
                         age_ms,
                     }),
@@ -209,6 +212,7 @@ fn absurd_claims_overflow_nowhere() {
 fn an_anchor_that_the_server_never_gave_is_noticed() {
     let anchor = |position, server_ms| Anchor {
         position,
+        head: None,
         server_ms,
         age_ms: Some(0),
     };
@@ -301,6 +305,7 @@ impl Phone {
                 self.pass(*reply_ms);
                 let contact = LastContact {
                     position: 1,
+                    head: None,
                     server_ms,
                     boot: boot(self.boot),
                     mono_ms: self.mono_ms.floor() as u64,
@@ -422,7 +427,7 @@ proptest! {
         arrives_after in 0..20 * DAY_MS,
         due_after in -3 * DAY_MS..3 * DAY_MS,
     ) {
-        let anchor = Anchor { position: 1, server_ms: CONTACT_MS, age_ms };
+        let anchor = Anchor { position: 1, head: None, server_ms: CONTACT_MS, age_ms };
         let claim = Claim { wall_ms, boot: boot(1), mono_ms: 0, anchor: Some(anchor) };
         let received_ms = CONTACT_MS + arrives_after;
         let due_ms = CONTACT_MS + due_after;

@@ -197,7 +197,7 @@ fn a_poisoned_item_does_not_block_the_queue() {
         },
     );
     world.report(SECRETARY, GRID, "E0102", "第二处");
-    poison(&mut world, SECRETARY, &accepted);
+    world.poison(SECRETARY, &accepted);
     world.settle();
     let store = world.of(SECRETARY).device.store();
     let troubles = store.troubles().expect("troubles");
@@ -217,32 +217,6 @@ fn a_poisoned_item_does_not_block_the_queue() {
         .map(|entry| entry.body.word().to_owned())
         .collect();
     assert_eq!(words, ["report", "note"], "the note behind it did not");
-}
-
-/// Makes the server believe that another phone has used the chain number of
-/// this envelope before.
-fn poison(world: &mut World, person: &str, hash: &shaodao_core::domain::ids::EnvelopeHash) {
-    let sealed = world
-        .of(person)
-        .device
-        .store()
-        .outbox(usize::MAX)
-        .expect("outbox")
-        .into_iter()
-        .find(|(queued, _)| queued == hash)
-        .map(|(_, bytes)| shaodao_core::envelope::open(&bytes).expect("opens"))
-        .expect("queued");
-    let path = world.folder().join("server/server.db");
-    let db = rusqlite::Connection::open(path).expect("opens");
-    db.execute(
-        "INSERT INTO envelope (hash, record, device, dev_seq, standing, bytes, received_at_ms)
-         SELECT zeroblob(32), record, ?1, ?2, 3, X'', 0 FROM envelope LIMIT 1",
-        rusqlite::params![
-            sealed.envelope.device.0,
-            sealed.envelope.dev_seq.cast_signed()
-        ],
-    )
-    .expect("inserts");
 }
 
 #[test]

@@ -447,6 +447,15 @@ impl Hand {
                 format!("⚠ {count} actions to be done again, see `shaodao salvaged`\n"),
             ));
         }
+        let contradiction = self.device.contradiction().map_err(|error| said(&error))?;
+        if let Some((contradiction, at_ms)) = contradiction {
+            let Sentence { zh, en, .. } = contradiction.into();
+            let at = local_text(at_ms);
+            let line = self
+                .lang
+                .pick(format!("⚠ {at} {zh}\n"), format!("⚠ {at} {en}\n"));
+            text.push_str(&line);
+        }
         let troubles: Vec<_> = troubles
             .iter()
             .map(|trouble| {
@@ -478,6 +487,7 @@ impl Hand {
                 "incidents": incidents.iter().map(incident_json).collect::<Vec<_>>(),
                 "salvaged": salvaged.len(),
                 "troubles": troubles,
+                "server_contradiction": contradiction.map(|(it, _)| it.word()),
             }),
         ))
     }
