@@ -13,7 +13,7 @@ use shaodao_core::domain::directory::Directory;
 use shaodao_core::domain::ids::{DeviceId, EnvelopeHash, PersonId};
 use shaodao_core::sync::wire::{Judgement, Standing, SyncReply, SyncRequest, Unreadable};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Jump};
 use crate::db::{self, DbError};
 use crate::engine::{Caller, DATABASE, Engine, EngineError, sha256};
 use crate::feed;
@@ -25,6 +25,8 @@ use crate::writer::{WriteFailed, Writer};
 
 /// A phone's digest is compared once in so long, milliseconds.
 const CHECK_EVERY_MS: i64 = 3_600_000;
+/// When a phone was heard of is written down once in so long, milliseconds.
+const NOTE_EVERY_MS: i64 = 60_000;
 /// Most envelopes judged in one transaction, so that one phone with a month's
 /// backlog does not hold up the others.
 const JUDGE_AT_ONCE: usize = 256;
@@ -46,6 +48,8 @@ pub struct App {
     path: PathBuf,
     readers: Mutex<Vec<Connection>>,
     devices: RwLock<HashMap<DeviceId, KnownDevice>>,
+    /// When each phone's contact was last written down.
+    noted: Mutex<HashMap<DeviceId, i64>>,
     epoch: Vec<u8>,
 }
 
@@ -74,6 +78,7 @@ impl App {
             path: folder.join(DATABASE),
             readers: Mutex::new(Vec::new()),
             devices: RwLock::new(HashMap::new()),
+            noted: Mutex::new(HashMap::new()),
             epoch,
         };
         Ok((Arc::new(app), thread))
@@ -115,6 +120,53 @@ impl App {
         })
     }
 
+    /// Fires what is due, oldest first, and says so if the clock is not to be
+    /// believed. Returns how many escalations and marks were performed.
+    ///
+    /// # Errors
+    /// See [`WriteFailed`]; what was not fired stays due.
+    pub async fn watch_deadlines(&self) -> Result<usize, WriteFailed> {
+        let mut performed = 0;
+        let mut after = None;
+        loop {
+            let fired = self
+                .writer
+                .submit(move |engine| engine.fire_timers(after))
+                .await?;
+            performed += fired.performed;
+            self.heed_clock(fired.jump);
+            after = fired.more;
+            if after.is_none() {
+                break;
+            }
+        }
+        if performed > 0 {
+            self.metrics.escalations.inc_by(performed as u64);
+            self.live.announce();
+        }
+        Ok(performed)
+    }
+
+    /// Says once what the clock does, and keeps it for operators to see.
+    fn heed_clock(&self, jump: Option<Jump>) {
+        let ahead_ms = jump.map_or(0, |jump| jump.ahead_ms);
+        let before_ms = self.metrics.clock_jump_ms.set(ahead_ms);
+        match (before_ms.signum(), ahead_ms.signum()) {
+            (before, now) if before == now => {}
+            (_, 1) => tracing::error!(
+                ahead_ms,
+                "the clock has jumped forward: no deadline fires until it is right again, or \
+                 `shaodao-server admin clock confirm` says that it is"
+            ),
+            (_, -1) => tracing::warn!(
+                ahead_ms,
+                "the clock has been set back: deadlines fire late; `shaodao-server admin clock \
+                 confirm` says that it is right"
+            ),
+            _ => tracing::info!("the clock is plausible"),
+        }
+    }
+
     /// Answers a sync request: judges what was pushed, then pulls.
     ///
     /// # Errors
@@ -130,6 +182,7 @@ impl App {
         let mut unreadable = Vec::new();
         let mut authentic = Vec::new();
         let now_ms = self.clock.now_ms();
+        self.note_contact(caller.device).await?;
         for (index, checked) in checked.into_iter().enumerate() {
             match checked {
                 Checked::Authentic(sealed) => authentic.push(*sealed),
@@ -186,6 +239,25 @@ impl App {
             ..reply
         };
         Ok(reply)
+    }
+
+    /// Writes down now and then when a phone was heard of.
+    async fn note_contact(&self, device: DeviceId) -> Result<(), WriteFailed> {
+        let now_ms = self.clock.now_ms();
+        let quiet = {
+            let mut noted = lock(&self.noted);
+            let before = noted.insert(device, now_ms);
+            let quiet = before.filter(|before| now_ms - before < NOTE_EVERY_MS);
+            noted.extend(quiet.map(|before| (device, before)));
+            quiet.is_some()
+        };
+        match quiet {
+            true => Ok(()),
+            false => {
+                let note = move |engine: &mut Engine| engine.note_contact(device);
+                self.writer.submit(note).await
+            }
+        }
     }
 
     /// Checks what was pushed, on as many threads as there are.

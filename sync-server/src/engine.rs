@@ -11,7 +11,7 @@ use ed25519_dalek::SigningKey;
 use lru::LruCache;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use sha2::{Digest, Sha256};
 
 use shaodao_core::document::Document;
@@ -21,7 +21,7 @@ use shaodao_core::domain::ids::{BootId, DeviceId, PersonId, RecordId};
 use shaodao_core::pack::{self, PackError};
 use shaodao_core::sync::wire::{EnrolReply, EnrolRequest};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Watch};
 use crate::db::{self, DbError, rows};
 
 /// Documents kept in memory between requests.
@@ -69,6 +69,29 @@ pub struct Caller {
     pub person: PersonId,
 }
 
+/// The steps of a transaction that performs an escalation, for rehearsals of
+/// what happens when the server dies between two of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Step {
+    /// The timer is gone.
+    TimerTaken,
+    /// The row that makes it happen once is there.
+    EscalationNoted,
+    /// The escalated whistle says so.
+    EscalateWritten,
+    /// The street's whistle is there.
+    StreetOpened,
+    /// The record says when overdue phones were last heard of.
+    LastHeardWritten,
+    /// Everything is done and nothing is committed.
+    BeforeCommit,
+    /// It is on the disk, and nobody has heard of it.
+    Committed,
+}
+
+/// Is told of every step.
+pub type Rehearse = Box<dyn FnMut(Step) + Send>;
+
 /// The one writer. See the module.
 pub struct Engine {
     pub(crate) db: Connection,
@@ -80,6 +103,10 @@ pub struct Engine {
     documents: LruCache<RecordId, Document>,
     /// Ids of audience keys.
     pub(crate) keys: LruCache<String, i64>,
+    /// Compares the clocks.
+    pub(crate) watch: Watch,
+    rehearse: Option<Rehearse>,
+    data_version: i64,
     /// Personal data was destroyed; the write-ahead log still has its pages.
     pub(crate) must_empty_log: bool,
     rng: StdRng,
@@ -96,7 +123,8 @@ impl Engine {
         getrandom::fill(&mut seed).map_err(|error| EngineError::Random(error.to_string()))?;
         let mut rng = StdRng::from_seed(seed);
         let mut db = db::open(&folder.join(DATABASE))?;
-        let transaction = db.transaction()?;
+        // Another process may be opening it as well.
+        let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if let Some(now_ms) = db::meta::<i64>(&transaction, "rehearsal_now_ms")? {
             clock.set(now_ms);
         }
@@ -113,6 +141,7 @@ impl Engine {
         let (device, key) = identity(&transaction, &mut rng, clock.now_ms())?;
         transaction.commit()?;
         Ok(Self {
+            data_version: data_version(&db)?,
             db,
             directory: Arc::new(pack::directory(&json)?),
             clock,
@@ -121,6 +150,8 @@ impl Engine {
             boot: BootId::random(&mut rng),
             documents: LruCache::new(CACHED_DOCUMENTS),
             keys: LruCache::new(CACHED_KEYS),
+            watch: Watch::default(),
+            rehearse: None,
             // A process that died in between leaves this to the next one.
             must_empty_log: true,
             rng,
@@ -132,6 +163,18 @@ impl Engine {
         self.directory.clone()
     }
 
+    /// Tells `rehearse` of every step from here on; it may end the process.
+    pub fn rehearse(&mut self, rehearse: Rehearse) {
+        self.rehearse = Some(rehearse);
+    }
+
+    /// A step has been made.
+    pub(crate) fn at(&mut self, step: Step) {
+        if let Some(rehearse) = &mut self.rehearse {
+            rehearse(step);
+        }
+    }
+
     /// Does several things in one durable transaction: `work` runs inside, and
     /// what it did counts only if the commit succeeds.
     pub fn in_transaction<T>(
@@ -139,12 +182,18 @@ impl Engine {
         work: impl FnOnce(&mut Self) -> T,
     ) -> Result<T, EngineError> {
         self.db.execute_batch("BEGIN IMMEDIATE")?;
+        if let Err(error) = self.notice_others() {
+            let _ = self.db.execute_batch("ROLLBACK");
+            return Err(error);
+        }
         let result = work(self);
+        self.at(Step::BeforeCommit);
         if let Err(error) = self.db.execute_batch("COMMIT") {
             let _ = self.db.execute_batch("ROLLBACK");
             self.forget();
             return Err(error.into());
         }
+        self.at(Step::Committed);
         self.empty_log()?;
         Ok(result)
     }
@@ -183,6 +232,24 @@ impl Engine {
     fn forget(&mut self) {
         self.documents.clear();
         self.keys.clear();
+    }
+
+    /// If another process has written, memory is behind the database.
+    fn notice_others(&mut self) -> Result<(), EngineError> {
+        let data_version = data_version(&self.db)?;
+        if data_version != self.data_version {
+            self.data_version = data_version;
+            self.forget();
+        }
+        Ok(())
+    }
+
+    /// Writes down when a phone was heard of.
+    pub(crate) fn note_contact(&mut self, device: DeviceId) -> Result<(), EngineError> {
+        self.db
+            .prepare_cached("UPDATE device SET last_sync_ms = ?2 WHERE device = ?1")?
+            .execute(params![device.0, self.clock.now_ms()])?;
+        Ok(())
     }
 
     /// Opens a ticket for a person: 10 characters, to be typed within 15
@@ -287,6 +354,12 @@ impl Engine {
             .map(|_| char::from(ALPHABET[self.rng.random_range(0..32usize)]))
             .collect()
     }
+}
+
+/// Changes whenever another connection commits.
+fn data_version(db: &Connection) -> Result<i64, DbError> {
+    let mut statement = db.prepare_cached("PRAGMA data_version")?;
+    Ok(statement.query_row([], |row| row.get(0))?)
 }
 
 /// The size of a cache; at least one.

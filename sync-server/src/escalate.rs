@@ -1,63 +1,34 @@
 //! What follows from an accepted action, and from time: numbers, escalations,
-//! stand-downs. The decisions are pure functions of the core; here they are
-//! performed, as actions that the server signs like anybody else.
+//! stand-downs, marks. The decisions are pure functions of the core; here they
+//! are performed, as actions that the server signs like anybody else.
 //!
 //! An escalation happens once: its row has the primary key (whistle, level,
 //! round), the whistle that it opens has an id derived from the same three, and
-//! both are written in the transaction that takes the timer away.
+//! both are written in the transaction that takes the timer away. So does a
+//! mark, by (whistle, round).
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
-use shaodao_core::domain::action::{Action, Body, Level, Order, RecordKind, Value, fact};
-use shaodao_core::domain::calendar::{local_date_compact, local_text};
+use shaodao_core::domain::action::{
+    Action, Body, EscalationCause, Level, Order, RecordKind, Terms, Value, fact,
+};
+use shaodao_core::domain::calendar::{Limit, local_date_compact, local_text};
 use shaodao_core::domain::deadline;
-use shaodao_core::domain::escalation::{self, Answer, Due};
-use shaodao_core::domain::finding::{FindingStage, FindingState};
+use shaodao_core::domain::escalation::{Answer, Case, Due, To};
+use shaodao_core::domain::finding::FindingState;
 use shaodao_core::domain::ids::{PersonId, RecordId};
 use shaodao_core::domain::record::RecordState;
 use shaodao_core::domain::whistle::WhistleState;
 use shaodao_core::envelope::Sealed;
 
 use crate::db::rows;
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Engine, EngineError, Step};
 
-/// Timers looked at in one go; the rest follow at once.
-const BATCH: u32 = 256;
+/// What the next level has if the calendar does not reach that far: three days,
+/// milliseconds.
+const FALLBACK_MS: i64 = 3 * 24 * 3_600_000;
 
 impl Engine {
-    /// Fires every timer that is due, oldest first. Returns how many
-    /// escalations were performed.
-    ///
-    /// # Errors
-    /// The database could not; what was not fired stays due.
-    pub fn fire_timers(&mut self) -> Result<usize, EngineError> {
-        let mut escalated = 0;
-        loop {
-            let now_ms = self.clock.now_ms();
-            let due: Vec<i64> = {
-                let mut statement = self.db.prepare_cached(
-                    "SELECT whistle FROM timer WHERE due_at_ms <= ?1
-                     ORDER BY due_at_ms, whistle LIMIT ?2",
-                )?;
-                let rows = statement.query_map(params![now_ms, BATCH], |row| row.get(0))?;
-                rows.collect::<Result<_, _>>()?
-            };
-            if due.is_empty() {
-                return Ok(escalated);
-            }
-            for record in due {
-                self.db
-                    .prepare_cached("DELETE FROM timer WHERE whistle = ?1")?
-                    .execute([record])?;
-                let (kind, id) = rows::record_at(&self.db, record)?;
-                let state = self.with_document(kind, id, |_, document| Ok(document.fold()))?;
-                if let RecordState::Whistle(whistle) = state {
-                    escalated += usize::from(self.escalate_if_due(id, &whistle)?);
-                }
-            }
-        }
-    }
-
     /// Draws the consequences of an accepted action.
     pub(crate) fn follow(
         &mut self,
@@ -79,9 +50,38 @@ impl Engine {
             ) => self.escalate_if_due(action.record, whistle).map(drop),
             (
                 RecordState::Whistle(whistle),
-                Body::Feedback { .. } | Body::Excuse { .. } | Body::Rule { .. },
-            ) => self.answer(action.record, whistle),
+                Body::Feedback { .. }
+                | Body::Arrive { .. }
+                | Body::Excuse { .. }
+                | Body::Rule { .. },
+            ) => {
+                // An objection that is upheld goes up.
+                if !self.escalate_if_due(action.record, whistle)? {
+                    self.answer(action.record, whistle)?;
+                    self.reconsider_mark(action.record, whistle)?;
+                }
+                Ok(())
+            }
+            (RecordState::Whistle(whistle), Body::StandDown { text, .. }) => {
+                self.stand_down_both(action.record, whistle, text)
+            }
             _ => Ok(()),
+        }
+    }
+
+    /// Performs what is due of a whistle, if anything; whether something was.
+    pub(crate) fn escalate_if_due(
+        &mut self,
+        record: RecordId,
+        whistle: &WhistleState,
+    ) -> Result<bool, EngineError> {
+        let now_ms = self.believed_ms()?;
+        match self.case_of(record, whistle, |case| case.due(now_ms))? {
+            None => Ok(false),
+            Some(due) => match due.to {
+                To::Street(into) => self.escalate(record, whistle, due, into),
+                To::District => self.mark_district(record, whistle, due),
+            },
         }
     }
 
@@ -122,44 +122,13 @@ impl Engine {
         .map(drop)
     }
 
-    fn escalate_if_due(
-        &mut self,
-        record: RecordId,
-        whistle: &WhistleState,
-    ) -> Result<bool, EngineError> {
-        let now_ms = self.clock.now_ms();
-        match escalation::due(record, whistle, &self.directory, now_ms) {
-            Some(due) if !self.follows_others(whistle)? => {
-                self.escalate(record, whistle, due, now_ms)
-            }
-            _ => Ok(false),
-        }
-    }
-
-    /// Whether a whistle only carries findings that were merged into others.
-    fn follows_others(&self, whistle: &WhistleState) -> Result<bool, EngineError> {
-        let findings = whistle.order.iter().flat_map(|order| &order.findings);
-        let mut stage = self.db.prepare_cached(
-            "SELECT own_stage FROM finding JOIN record ON record.id = finding.record
-             WHERE record.record = ?1",
-        )?;
-        let mut stages = Vec::new();
-        for finding in findings {
-            let word: Option<String> = stage.query_row([finding.0], |row| row.get(0)).optional()?;
-            // One that is not here yet is nobody's double.
-            let stage = word.and_then(|word| FindingStage::from_word(&word));
-            stages.push(stage.unwrap_or(FindingStage::Reported));
-        }
-        Ok(escalation::follows_others(&stages))
-    }
-
     /// Performs an escalation, unless it has been performed.
     fn escalate(
         &mut self,
         record: RecordId,
         whistle: &WhistleState,
         due: Due,
-        now_ms: i64,
+        into: RecordId,
     ) -> Result<bool, EngineError> {
         let first = self
             .db
@@ -169,47 +138,19 @@ impl Engine {
             )?
             .execute(params![
                 record.0,
-                due.level.code(),
+                Level::Street.code(),
                 due.round,
-                due.into.0,
-                now_ms
+                into.0,
+                self.clock.now_ms()
             ])?;
         if first == 0 {
             return Ok(false);
         }
-        let server = |kind, record, body| Action {
-            kind,
-            record,
-            person: PersonId::server(),
-            facts: Default::default(),
-            body,
-        };
-        self.act(server(
-            RecordKind::Whistle,
-            record,
-            Body::Escalate {
-                cause: due.cause,
-                into: due.into,
-                round: due.round,
-            },
-        ))?;
-        let findings = whistle.order.as_ref().map(|order| order.findings.clone());
-        let mut open = server(
-            RecordKind::Whistle,
-            due.into,
-            Body::Issue(Order {
-                level: Level::Street,
-                platform: 1,
-                area: self.directory.street.clone(),
-                findings: findings.unwrap_or_default(),
-                targets: Vec::new(),
-                sign_by_ms: None,
-                report_by_ms: None,
-                due_ms: now_ms.saturating_add(self.directory.policy.street_limit_ms),
-                terms: None,
-                parent: Some(record),
-            }),
-        );
+        self.at(Step::EscalationNoted);
+        let (cause, round) = (due.cause, due.round);
+        self.act_on(record, Body::Escalate { cause, into, round })?;
+        self.at(Step::EscalateWritten);
+        let mut open = server_action(into, Body::Issue(self.street_order(record, whistle)?));
         for name in [
             fact::TITLE,
             fact::DESCRIPTION,
@@ -221,11 +162,125 @@ impl Engine {
             }
         }
         self.act(open)?;
-        tracing::info!(whistle = %record, into = %due.into, cause = due.cause.code(), "escalated");
+        self.at(Step::StreetOpened);
+        self.say_last_heard(record, whistle, cause)?;
+        // What has arrived already may be proof whose time nobody can tell.
+        let state = self.with_document(RecordKind::Whistle, record, |_, document| {
+            Ok(document.fold())
+        })?;
+        if let RecordState::Whistle(whistle) = state {
+            self.answer(record, &whistle)?;
+        }
+        tracing::info!(whistle = %record, %into, cause = cause.code(), "escalated");
         Ok(true)
     }
 
-    /// Late proof: stands the escalation down, or proposes it.
+    /// The whistle with which the street takes over: the same findings, and its
+    /// whole limit from the moment at which it can know of them.
+    fn street_order(&self, record: RecordId, whistle: &WhistleState) -> Result<Order, EngineError> {
+        let now_ms = self.clock.now_ms();
+        let rung = self.case_of(record, whistle, |case| case.rung().cloned())?;
+        let calendar = &self.directory.calendar;
+        let until = |limit: Limit| calendar.due(now_ms, limit, &[]).ok();
+        let limit = rung.as_ref().map(|rung| rung.limit);
+        let due = limit.and_then(until);
+        let report_by = rung.and_then(|rung| rung.report_by).and_then(until);
+        let findings = whistle.order.as_ref().map(|order| order.findings.clone());
+        Ok(Order {
+            level: Level::Street,
+            platform: 1,
+            area: self.directory.street.clone(),
+            findings: findings.unwrap_or_default(),
+            targets: Vec::new(),
+            sign_by_ms: None,
+            report_by_ms: report_by.map(|due| due.at_ms),
+            due_ms: due.map_or(now_ms.saturating_add(FALLBACK_MS), |due| due.at_ms),
+            terms: limit.filter(|_| due.is_some()).map(|limit| Terms {
+                start_ms: now_ms,
+                limit,
+                calendar: calendar.version.clone(),
+                policy: self.directory.policy_edition(),
+            }),
+            parent: Some(record),
+        })
+    }
+
+    /// Marks a whistle of the street for the supervision of the district, unless
+    /// it has been marked.
+    fn mark_district(
+        &mut self,
+        record: RecordId,
+        whistle: &WhistleState,
+        due: Due,
+    ) -> Result<bool, EngineError> {
+        let first = self
+            .db
+            .prepare_cached(
+                "INSERT OR IGNORE INTO mark (whistle, round, cause, at_ms)
+                 VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![
+                record.0,
+                due.round,
+                due.cause.code(),
+                self.clock.now_ms()
+            ])?;
+        if first == 0 {
+            return Ok(false);
+        }
+        self.at(Step::EscalationNoted);
+        let (cause, round) = (due.cause, due.round);
+        self.act_on(record, Body::MarkDistrict { cause, round })?;
+        self.at(Step::EscalateWritten);
+        self.say_last_heard(record, whistle, cause)?;
+        tracing::info!(whistle = %record, cause = cause.code(), "marked for the district");
+        Ok(true)
+    }
+
+    /// Says of every overdue target whose phones have not been heard of since
+    /// before the time that was set, when they last were: perhaps they have no
+    /// signal. An action like others, so that it reaches whoever reads the
+    /// escalation, and at no other time.
+    fn say_last_heard(
+        &mut self,
+        record: RecordId,
+        whistle: &WhistleState,
+        cause: EscalationCause,
+    ) -> Result<(), EngineError> {
+        if !matches!(
+            cause,
+            EscalationCause::DuePassed | EscalationCause::NoArrival
+        ) {
+            return Ok(());
+        }
+        let (overdue, by_ms) = self.case_of(record, whistle, |case| {
+            let overdue = case.overdue().into_iter();
+            let parties: Vec<_> = overdue.map(|it| it.target.party.clone()).collect();
+            (parties, case.expected_by_ms().unwrap_or(i64::MAX))
+        })?;
+        let directory = self.directory.clone();
+        let mut newest = self.db.prepare_cached(
+            "SELECT MAX(COALESCE(last_sync_ms, enrolled_ms)) FROM device WHERE person = ?1",
+        )?;
+        let mut heard = Vec::new();
+        for party in overdue {
+            let mut last_ms: Option<i64> = None;
+            let people = directory.people.keys();
+            for person in people.filter(|person| directory.acts_for(person, &party)) {
+                last_ms = last_ms.max(newest.query_row([&person.0], |row| row.get(0))?);
+            }
+            let silent = last_ms.filter(|last_ms| *last_ms <= by_ms);
+            heard.extend(silent.map(|last_ms| (party.key(), last_ms)));
+        }
+        drop(newest);
+        if !heard.is_empty() {
+            self.act_on(record, Body::LastHeard { heard })?;
+            self.at(Step::LastHeardWritten);
+        }
+        Ok(())
+    }
+
+    /// Late proof: stands the escalation down, or asks the dispatcher.
     fn answer(&mut self, record: RecordId, whistle: &WhistleState) -> Result<(), EngineError> {
         let Some(in_force) = whistle.escalated() else {
             return Ok(());
@@ -237,30 +292,104 @@ impl Engine {
             return Ok(());
         };
         let round = in_force.round;
-        let text = self.proof(whistle, in_force.at_ms);
-        let body = match escalation::answer(whistle, &street, &self.directory) {
-            Answer::StandDown => Body::StandDown { text, round },
-            Answer::Propose => Body::ProposeStandDown { text, round },
-            Answer::None | Answer::AskAPerson => return Ok(()),
+        let answer = self.case_of(record, whistle, |case| case.answer(&street))?;
+        let body = match answer {
+            Answer::StandDown => {
+                let text = self.proof(whistle, in_force.at_ms);
+                Body::StandDown { text, round }
+            }
+            // The dispatcher is asked once.
+            _ if in_force.proposed.is_some() => return Ok(()),
+            Answer::Propose => {
+                let text = self.proof(whistle, in_force.at_ms);
+                Body::ProposeStandDown { text, round }
+            }
+            Answer::AskAPerson => {
+                let text = "反馈已送达,但是否在期限内完成无法确定:请调度员裁定。".to_owned();
+                Body::ProposeStandDown { text, round }
+            }
+            Answer::None => return Ok(()),
         };
-        tracing::info!(whistle = %record, action = body.word(), "late but valid");
-        // A proposal belongs to the whistle that was escalated; a stand-down
-        // also closes the one that it opened.
-        let both = [in_force.into, record];
-        let of = match body {
-            Body::StandDown { .. } => &both[..],
-            _ => &both[1..],
+        tracing::info!(whistle = %record, action = body.word(), "late proof");
+        self.act_on(record, body)
+    }
+
+    /// A stand-down of an escalated whistle closes the one that it opened, and
+    /// the other way round.
+    fn stand_down_both(
+        &mut self,
+        record: RecordId,
+        whistle: &WhistleState,
+        text: &str,
+    ) -> Result<(), EngineError> {
+        let parent = whistle.order.as_ref().and_then(|order| order.parent);
+        let newest = whistle.escalations.last();
+        let Some(other) = parent.or(newest.map(|escalation| escalation.into)) else {
+            return Ok(());
         };
-        for record in of {
-            self.act(Action {
-                kind: RecordKind::Whistle,
-                record: *record,
-                person: PersonId::server(),
-                facts: Default::default(),
-                body: body.clone(),
-            })?;
+        let state =
+            self.with_document(
+                RecordKind::Whistle,
+                other,
+                |_, document| Ok(document.fold()),
+            )?;
+        let RecordState::Whistle(state) = state else {
+            return Ok(());
+        };
+        let round = match parent {
+            // The one that was opened closes, unless it is over.
+            None if !state.stage().is_over() => newest.map(|escalation| escalation.round),
+            None => None,
+            Some(_) => {
+                let in_force = state.escalated().filter(|it| it.into == record);
+                in_force.map(|escalation| escalation.round)
+            }
+        };
+        match round {
+            Some(round) => {
+                let text = text.to_owned();
+                self.act_on(other, Body::StandDown { text, round })
+            }
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Withdraws a mark if everybody has come in time, as it turned out.
+    fn reconsider_mark(
+        &mut self,
+        record: RecordId,
+        whistle: &WhistleState,
+    ) -> Result<(), EngineError> {
+        let Some(mark) = whistle.marked() else {
+            return Ok(());
+        };
+        if !self.case_of(record, whistle, |case| case.mark_unfounded())? {
+            return Ok(());
+        }
+        let round = mark.round;
+        let text = "断网期间的报到已送达,应哨方均已按时到场:撤销区级督办标记。".to_owned();
+        self.act_on(record, Body::WithdrawMark { text, round })
+    }
+
+    /// Asks about a whistle with everything that decides.
+    fn case_of<T>(
+        &self,
+        whistle: RecordId,
+        state: &WhistleState,
+        ask: impl FnOnce(Case<'_>) -> T,
+    ) -> Result<T, EngineError> {
+        let carried = self.carried(state)?;
+        Ok(ask(Case {
+            whistle,
+            state,
+            carried: &carried,
+            directory: &self.directory,
+        }))
+    }
+
+    /// The server does something to a whistle.
+    fn act_on(&mut self, record: RecordId, body: Body) -> Result<(), EngineError> {
+        self.act(server_action(record, body)).map(drop)
     }
 
     /// Which proof arrived, in words that people read in the record.
@@ -294,5 +423,15 @@ impl Engine {
             ),
             None => "应哨方均已免责,解除升级。".to_owned(),
         }
+    }
+}
+
+fn server_action(record: RecordId, body: Body) -> Action {
+    Action {
+        kind: RecordKind::Whistle,
+        record,
+        person: PersonId::server(),
+        facts: Default::default(),
+        body,
     }
 }

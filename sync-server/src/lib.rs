@@ -6,7 +6,8 @@
 //!    function as the phone.
 //! 3. [`projection`] keeps the rows, [`feed`] says who gets it; [`private`] does so for
 //!    personal data.
-//! 4. [`escalate`] does what follows: numbers, escalations, stand-downs.
+//! 4. [`timers`] carry what happens next, [`escalate`] does what follows: numbers,
+//!    escalations, stand-downs, marks.
 //! 5. [`doubles`] names findings that may be the same problem.
 //! 6. [`live`] says "pull now".
 //!
@@ -30,6 +31,8 @@ pub mod projection;
 pub mod feed;
 //
 pub mod private;
+//
+pub mod timers;
 //
 pub mod escalate;
 //

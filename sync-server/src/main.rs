@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
+use shaodao_core::domain::calendar::local_text;
 use shaodao_core::domain::ids::PersonId;
 use shaodao_core::pack;
 use shaodao_server::app::App;
@@ -72,6 +73,19 @@ enum Admin {
         #[arg(long)]
         rehearsal_ms: Option<i64>,
     },
+    /// What the server believes of its clock.
+    #[command(subcommand)]
+    Clock(ClockCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum ClockCommand {
+    /// Say that the machine's clock is right: deadlines that were held fire.
+    Confirm {
+        /// The time of a rehearsal, Unix milliseconds.
+        #[arg(long)]
+        rehearsal_ms: Option<i64>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -125,6 +139,10 @@ fn run(args: Args) -> Result<(), AnyError> {
             let config = config::read(args.config.as_deref(), &flags)?;
             tickets(&config, &person, json, rehearsal_ms)
         }
+        Command::Admin(Admin::Clock(ClockCommand::Confirm { rehearsal_ms })) => {
+            let config = config::read(args.config.as_deref(), &flags)?;
+            confirm_clock(&config, rehearsal_ms)
+        }
     }
 }
 
@@ -132,7 +150,7 @@ async fn serve(config: Config, rehearsal_ms: Option<i64>) -> Result<(), AnyError
     if rehearsal_ms.is_some() && !config.listen.ip().is_loopback() {
         return Err("a rehearsal listens on a loopback address only".into());
     }
-    let clock = rehearsal_ms.map_or(Clock::System, Clock::rehearsal);
+    let clock = rehearsal_ms.map_or_else(Clock::system, Clock::rehearsal);
     let directory = directory_json(&config)?;
     std::fs::create_dir_all(&config.data)
         .map_err(|error| format!("{}: {error}", config.data.display()))?;
@@ -148,7 +166,7 @@ async fn serve(config: Config, rehearsal_ms: Option<i64>) -> Result<(), AnyError
     );
     // Somebody who starts the server from a program reads the port here.
     println!("listening on {}", listener.local_addr()?);
-    if let Clock::System = clock {
+    if matches!(clock, Clock::System(_)) {
         tokio::spawn(watch_deadlines(app.clone(), config.escalation_poll_s));
     }
     axum::serve(listener, router(app))
@@ -166,13 +184,8 @@ async fn watch_deadlines(app: Arc<App>, every_s: u64) {
     let mut ticks = tokio::time::interval(Duration::from_secs(every_s));
     loop {
         ticks.tick().await;
-        match app.writer.submit(|engine| engine.fire_timers()).await {
-            Ok(0) => {}
-            Ok(escalated) => {
-                app.metrics.escalations.inc_by(escalated as u64);
-                app.live.announce();
-            }
-            Err(error) => tracing::error!(%error, "deadlines could not be looked at"),
+        if let Err(error) = app.watch_deadlines().await {
+            tracing::error!(%error, "deadlines could not be looked at");
         }
     }
 }
@@ -204,7 +217,7 @@ fn tickets(
     rehearsal_ms: Option<i64>,
 ) -> Result<(), AnyError> {
     std::fs::create_dir_all(&config.data)?;
-    let clock = rehearsal_ms.map_or(Clock::System, Clock::rehearsal);
+    let clock = rehearsal_ms.map_or_else(Clock::system, Clock::rehearsal);
     let mut engine = Engine::open(&config.data, clock, &directory_json(config)?)?;
     let mut opened = Vec::new();
     for person in people {
@@ -230,6 +243,16 @@ fn tickets(
             config.listen
         );
     }
+    Ok(())
+}
+
+fn confirm_clock(config: &Config, rehearsal_ms: Option<i64>) -> Result<(), AnyError> {
+    let clock = rehearsal_ms.map_or_else(Clock::system, Clock::rehearsal);
+    let mut engine = Engine::open(&config.data, clock, &directory_json(config)?)?;
+    let now_ms = engine.in_transaction(|engine| {
+        engine.in_savepoint(|engine| engine.confirm_clock("administrator"))
+    })??;
+    println!("The clock is right: {}.", local_text(now_ms));
     Ok(())
 }
 

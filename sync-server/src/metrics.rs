@@ -28,6 +28,9 @@ pub struct Metrics {
     pub sync_seconds: Histogram,
     /// Escalations performed.
     pub escalations: Counter,
+    /// How far the wall clock is ahead of what is plausible, milliseconds;
+    /// negative if behind, 0 if it is believed. Above 0 deadlines are held.
+    pub clock_jump_ms: Gauge,
     /// Newest feed position.
     pub feed_head: Gauge,
 }
@@ -52,6 +55,12 @@ impl Metrics {
         );
         let escalations = Counter::default();
         registry.register("escalations", "Escalations performed", escalations.clone());
+        let clock_jump_ms = Gauge::default();
+        registry.register(
+            "clock_jump_ms",
+            "How far the clock is ahead of what is plausible; above 0 deadlines are held",
+            clock_jump_ms.clone(),
+        );
         let feed_head = Gauge::default();
         registry.register("feed_head", "Newest feed position", feed_head.clone());
         Self {
@@ -60,6 +69,7 @@ impl Metrics {
             requests,
             sync_seconds,
             escalations,
+            clock_jump_ms,
             feed_head,
         }
     }

@@ -5,7 +5,7 @@
 //! [`codes`]), who is who ([`directory`]), what can happen ([`order`], [`action`],
 //! [`reason`]), what it amounts to ([`history`], [`finding`], [`whistle`],
 //! [`record`]), who may do it ([`content`], [`rights`], [`available`]), who reads
-//! what is not for everybody ([`private`]), until when ([`deadline`]), who takes
+//! what is not for everybody ([`private`]), until when ([`deadline`], [`ladder`]), who takes
 //! over when nobody answers ([`escalation`]), and what came of it all
 //! ([`statistics`]).
 
@@ -44,6 +44,8 @@ pub mod available;
 pub mod private;
 //
 pub mod deadline;
+//
+pub mod ladder;
 //
 pub mod escalation;
 //

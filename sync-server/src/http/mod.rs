@@ -31,7 +31,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics));
-    if let Clock::Rehearsal(_) = app.clock {
+    if matches!(app.clock, Clock::Rehearsal(_)) {
         routes = routes.route("/rehearsal/clock", post(set_clock));
     }
     routes
@@ -72,10 +72,23 @@ async fn live(
     Ok(app.live.stream())
 }
 
-/// Ready to serve: the database answers.
-async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, ApiError> {
+/// Ready to serve: the database answers. Phones are served whatever the clock
+/// does; a second line says that deadlines are held.
+async fn ready(State(app): State<Arc<App>>) -> Result<String, ApiError> {
     app.read(|db| db::meta::<Vec<u8>>(db, "epoch"))?;
-    Ok("ready\n")
+    Ok(match app.metrics.clock_jump_ms.get() {
+        0 => "ready\n".to_owned(),
+        ahead_ms => format!(
+            "ready\nclock: {} s {} what is plausible{}; if it is right: shaodao-server admin clock confirm\n",
+            ahead_ms.unsigned_abs() / 1_000,
+            if ahead_ms > 0 { "ahead of" } else { "behind" },
+            if ahead_ms > 0 {
+                ", no deadline fires"
+            } else {
+                ", deadlines fire late"
+            },
+        ),
+    })
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Response {
@@ -101,14 +114,13 @@ async fn set_clock(
 ) -> Result<Json<Fired>, ApiError> {
     app.clock.set(wanted.now_ms);
     let now_ms = app.clock.now_ms();
-    let escalated = app
-        .writer
+    app.writer
         .submit(move |engine| {
             db::set_meta(&engine.db, "rehearsal_now_ms", &now_ms)?;
-            engine.fire_timers()
+            Ok(())
         })
         .await?;
-    app.metrics.escalations.inc_by(escalated as u64);
+    let escalated = app.watch_deadlines().await?;
     Ok(Json(Fired { now_ms, escalated }))
 }
 

@@ -151,12 +151,23 @@ impl World {
         self.now_ms += ms;
         if let Some(server) = &self.server {
             server.clock.set(self.now_ms);
-            let writer = server.app.writer.clone();
-            let fired = writer.submit(|engine| engine.fire_timers());
+        }
+        self.look_at_deadlines();
+    }
+
+    /// The server looks at its deadlines, if it is up.
+    pub fn look_at_deadlines(&mut self) {
+        if let Some(server) = &self.server {
             self.runtime
-                .block_on(fired)
+                .block_on(server.app.watch_deadlines())
                 .expect("deadlines are looked at");
         }
+    }
+
+    /// Somebody sets the server's wall clock wrong by so much.
+    pub fn set_server_clock_wrong(&mut self, by_ms: i64) {
+        let server = self.server.as_ref().expect("the server is up");
+        server.clock.jump(by_ms);
     }
 
     /// Gives somebody a phone, by staff number, and enrols it.
