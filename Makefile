@@ -3,11 +3,12 @@
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help demo test serve bench doc fmt lint setup clean
+.PHONY: help demo test prove serve bench doc fmt lint setup clean
 
 help:
 	@echo "make demo [SUMMARY=path.json]  one day of the street on real parts"
 	@echo "make test                      everything that can fail, tests last"
+	@echo "make prove                     the long runs of what make test does in short"
 	@echo "make serve                     the server alone, on 127.0.0.1:8470"
 	@echo "make bench                     benchmarks against plain baselines"
 	@echo "make doc | fmt | lint | clean"
@@ -21,6 +22,9 @@ test: setup lint
 	@! $(CARGO) tree -p shaodao-server -e normal -i reqwest 2>/dev/null | grep -q . || { echo "the server must not pull in the phone's store and transport"; exit 1; }
 	$(CARGO) build --workspace --bins
 	$(CARGO) test --workspace
+
+prove:
+	SHAODAO_TIMERS=10000 SHAODAO_KILLS=500 $(CARGO) test -p shaodao-tests --test exactly_once -- --nocapture
 
 serve:
 	$(CARGO) run --release -p shaodao-server -- serve

@@ -21,6 +21,7 @@ use crate::ingest::{Checked, KnownDevice, check};
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::private;
+use crate::timers::BATCH;
 use crate::writer::{WriteFailed, Writer};
 
 /// A phone's digest is compared once in so long, milliseconds.
@@ -131,7 +132,7 @@ impl App {
         loop {
             let fired = self
                 .writer
-                .submit(move |engine| engine.fire_timers(after))
+                .submit(move |engine| engine.fire_timers(after, BATCH))
                 .await?;
             performed += fired.performed;
             self.heed_clock(fired.jump);

@@ -89,6 +89,19 @@ pub enum Step {
     Committed,
 }
 
+impl Step {
+    /// Every step, in order.
+    pub const ALL: [Step; 7] = [
+        Self::TimerTaken,
+        Self::EscalationNoted,
+        Self::EscalateWritten,
+        Self::StreetOpened,
+        Self::LastHeardWritten,
+        Self::BeforeCommit,
+        Self::Committed,
+    ];
+}
+
 /// Is told of every step.
 pub type Rehearse = Box<dyn FnMut(Step) + Send>;
 

@@ -30,7 +30,7 @@ use crate::db::{self, rows};
 use crate::engine::{Engine, EngineError, Step};
 
 /// Timers looked at in one transaction.
-const BATCH: u32 = 32;
+pub const BATCH: u32 = 32;
 /// The believed time is written down once in so long, milliseconds.
 const NOTE_EVERY_MS: i64 = 60_000;
 
@@ -67,12 +67,12 @@ pub struct Fired {
 
 impl Engine {
     /// Fires timers that are due, oldest first, from behind `after` or from the
-    /// beginning; some of them at a time, so that nobody waits long for the
-    /// writer.
+    /// beginning; at most so many at a time ([`BATCH`]), so that nobody waits
+    /// long for the writer.
     ///
     /// # Errors
     /// The database could not; what was not fired stays due.
-    pub fn fire_timers(&mut self, after: Option<Timer>) -> Result<Fired, EngineError> {
+    pub fn fire_timers(&mut self, after: Option<Timer>, most: u32) -> Result<Fired, EngineError> {
         let jump = self.watch_clock()?;
         if jump.is_some_and(|jump| jump.holds()) {
             return Ok(Fired {
@@ -80,7 +80,7 @@ impl Engine {
                 ..Fired::default()
             });
         }
-        let due = self.due_timers(after, self.clock.now_ms())?;
+        let due = self.due_timers(after, most, self.clock.now_ms())?;
         let mut performed = 0;
         for timer in &due {
             match self.in_savepoint(|engine| engine.fire(*timer)) {
@@ -90,7 +90,7 @@ impl Engine {
         }
         Ok(Fired {
             performed,
-            more: due.last().copied().filter(|_| due.len() >= BATCH as usize),
+            more: due.last().copied().filter(|_| due.len() >= most as usize),
             jump,
         })
     }
@@ -242,14 +242,19 @@ impl Engine {
         Ok(carried)
     }
 
-    fn due_timers(&self, after: Option<Timer>, now_ms: i64) -> Result<Vec<Timer>, EngineError> {
+    fn due_timers(
+        &self,
+        after: Option<Timer>,
+        most: u32,
+        now_ms: i64,
+    ) -> Result<Vec<Timer>, EngineError> {
         let after = after.map_or((i64::MIN, 0), |timer| (timer.due_at_ms, timer.record));
         let mut statement = self.db.prepare_cached(
             "SELECT whistle, level, generation, due_at_ms FROM timer
              WHERE due_at_ms <= ?1 AND (due_at_ms, whistle) > (?2, ?3)
              ORDER BY due_at_ms, whistle LIMIT ?4",
         )?;
-        let rows = statement.query_map(params![now_ms, after.0, after.1, BATCH], |row| {
+        let rows = statement.query_map(params![now_ms, after.0, after.1, most], |row| {
             Ok(Timer {
                 record: row.get(0)?,
                 level: row.get(1)?,

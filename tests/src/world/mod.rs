@@ -148,11 +148,16 @@ impl World {
 
     /// Lets time go by; what is due at the server happens.
     pub fn pass(&mut self, ms: i64) {
+        self.wait(ms);
+        self.look_at_deadlines();
+    }
+
+    /// Lets time go by, and the server does not look at its deadlines.
+    pub fn wait(&mut self, ms: i64) {
         self.now_ms += ms;
         if let Some(server) = &self.server {
             server.clock.set(self.now_ms);
         }
-        self.look_at_deadlines();
     }
 
     /// The server looks at its deadlines, if it is up.
