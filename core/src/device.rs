@@ -26,6 +26,7 @@ use crate::document::{Document, Member, WriteError};
 use crate::domain::action::{Action, Body, Facts, Level, RecordKind, Value, fact};
 use crate::domain::available::{Available, Viewer, available_actions};
 use crate::domain::directory::Directory;
+use crate::domain::escalation::Carried;
 use crate::domain::finding::{FindingState, Sighting};
 use crate::domain::history::History;
 use crate::domain::ids::{DeviceId, EnvelopeHash, PersonId, PrivateId, RecordId};
@@ -35,6 +36,7 @@ use crate::domain::record::{RecordState, Refused, capture};
 use crate::domain::rights::DeviceState;
 use crate::domain::statistics::{self, Grouping, Period, Statistics};
 use crate::domain::time::{Claim, Moment};
+use crate::domain::whistle::WhistleState;
 use crate::envelope::{Envelope, OpenError};
 use crate::pack::{self, PackError};
 use crate::seal::{self, SealedText};
@@ -573,6 +575,23 @@ impl Device {
             history: document.history(),
             account: self.store.account(record)?,
         })
+    }
+
+    /// What the ladder has to know of a whistle's findings, as far as they are on
+    /// this phone.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub fn carried(&self, whistle: &WhistleState) -> Result<Vec<Carried>, DeviceError> {
+        let findings = whistle.order.iter().flat_map(|order| &order.findings);
+        let mut carried = Vec::new();
+        for finding in findings {
+            carried.extend(self.store.finding(*finding)?.map(|row| Carried {
+                stage: row.stage,
+                category: row.category,
+            }));
+        }
+        Ok(carried)
     }
 
     /// What came of the whistles of a period that are on this phone, by group,

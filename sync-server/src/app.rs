@@ -148,6 +148,12 @@ impl App {
         Ok(performed)
     }
 
+    /// The server's time as far as it is believed: phones anchor theirs in it.
+    fn believed_ms(&self) -> i64 {
+        let ahead_ms = self.metrics.clock_jump_ms.get().max(0);
+        self.clock.now_ms().saturating_sub(ahead_ms)
+    }
+
     /// Says once what the clock does, and keeps it for operators to see.
     fn heed_clock(&self, jump: Option<Jump>) {
         let ahead_ms = jump.map_or(0, |jump| jump.ahead_ms);
@@ -182,8 +188,8 @@ impl App {
         let mut verdicts = Vec::new();
         let mut unreadable = Vec::new();
         let mut authentic = Vec::new();
-        let now_ms = self.clock.now_ms();
         self.note_contact(caller.device).await?;
+        let now_ms = self.believed_ms();
         for (index, checked) in checked.into_iter().enumerate() {
             match checked {
                 Checked::Authentic(sealed) => authentic.push(*sealed),
@@ -345,7 +351,7 @@ impl App {
             true => 0,
             false => request.cursor,
         };
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.believed_ms();
         self.read(|db| {
             // One snapshot for all of the reply.
             let snapshot = db.unchecked_transaction()?;

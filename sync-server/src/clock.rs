@@ -195,6 +195,25 @@ impl Watch {
     }
 }
 
+impl Watch {
+    /// The time that a look would find: the wall clock's, or where it should
+    /// be if it has jumped ahead since the last look.
+    pub fn believed_ms(&self, wall_ms: i64, mono_ms: i64, limits: Limits) -> i64 {
+        let Some((base_ms, base_mono_ms)) = self.base else {
+            return wall_ms;
+        };
+        let limit_ms = match self.fresh {
+            true => limits.downtime_ms.max(limits.jump_ms),
+            false => limits.jump_ms,
+        };
+        let expected_ms = base_ms.saturating_add(mono_ms.saturating_sub(base_mono_ms));
+        match wall_ms.saturating_sub(expected_ms) > limit_ms {
+            true => expected_ms,
+            false => wall_ms,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

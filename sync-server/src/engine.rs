@@ -261,7 +261,7 @@ impl Engine {
     pub(crate) fn note_contact(&mut self, device: DeviceId) -> Result<(), EngineError> {
         self.db
             .prepare_cached("UPDATE device SET last_sync_ms = ?2 WHERE device = ?1")?
-            .execute(params![device.0, self.clock.now_ms()])?;
+            .execute(params![device.0, self.believed_ms()])?;
         Ok(())
     }
 

@@ -75,7 +75,7 @@ impl Engine {
         record: RecordId,
         whistle: &WhistleState,
     ) -> Result<bool, EngineError> {
-        let now_ms = self.believed_ms()?;
+        let now_ms = self.believed_ms();
         match self.case_of(record, whistle, |case| case.due(now_ms))? {
             None => Ok(false),
             Some(due) => match due.to {
@@ -102,7 +102,7 @@ impl Engine {
         if !finding.text(fact::NUMBER).is_empty() {
             return Ok(());
         }
-        let date = local_date_compact(self.clock.now_ms());
+        let date = local_date_compact(self.believed_ms());
         let prefix = format!("{}-{date}", finding.text(fact::CATEGORY));
         let last: i64 = self
             .db
@@ -141,7 +141,7 @@ impl Engine {
                 Level::Street.code(),
                 due.round,
                 into.0,
-                self.clock.now_ms()
+                self.believed_ms()
             ])?;
         if first == 0 {
             return Ok(false);
@@ -178,7 +178,7 @@ impl Engine {
     /// The whistle with which the street takes over: the same findings, and its
     /// whole limit from the moment at which it can know of them.
     fn street_order(&self, record: RecordId, whistle: &WhistleState) -> Result<Order, EngineError> {
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.believed_ms();
         let rung = self.case_of(record, whistle, |case| case.rung().cloned())?;
         let calendar = &self.directory.calendar;
         let until = |limit: Limit| calendar.due(now_ms, limit, &[]).ok();
@@ -223,7 +223,7 @@ impl Engine {
                 record.0,
                 due.round,
                 due.cause.code(),
-                self.clock.now_ms()
+                self.believed_ms()
             ])?;
         if first == 0 {
             return Ok(false);

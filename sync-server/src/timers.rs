@@ -119,10 +119,7 @@ impl Engine {
             held: db::meta(&self.db, meta::HELD)?.unwrap_or(false),
             confirmed_ms: db::meta(&self.db, meta::CONFIRMED)?,
         };
-        let limits = Limits {
-            jump_ms: self.directory.policy.clock_jump_ms,
-            downtime_ms: self.directory.policy.downtime_ms,
-        };
+        let limits = self.clock_limits();
         let mono_ms = self.clock.mono_ms();
         let jump = self.watch.look(now_ms, mono_ms, stored, limits);
         let held = jump.is_some_and(|jump| jump.holds());
@@ -142,17 +139,19 @@ impl Engine {
         Ok(jump)
     }
 
-    /// The time by which deadlines are judged: the wall clock's, unless it is
-    /// ahead of what is plausible.
-    ///
-    /// # Errors
-    /// The database could not.
-    pub(crate) fn believed_ms(&mut self) -> Result<i64, EngineError> {
-        let jump = self.watch_clock()?;
-        Ok(match jump.filter(Jump::holds) {
-            Some(jump) => jump.expected_ms,
-            None => self.clock.now_ms(),
-        })
+    /// The time by which deadlines are judged and receipts are given: the wall
+    /// clock's, unless it is ahead of what is plausible.
+    pub(crate) fn believed_ms(&self) -> i64 {
+        let (wall_ms, mono_ms) = (self.clock.now_ms(), self.clock.mono_ms());
+        self.watch
+            .believed_ms(wall_ms, mono_ms, self.clock_limits())
+    }
+
+    fn clock_limits(&self) -> Limits {
+        Limits {
+            jump_ms: self.directory.policy.clock_jump_ms,
+            downtime_ms: self.directory.policy.downtime_ms,
+        }
     }
 
     /// Arms the timer of a whistle, or takes it away if nothing happens next.

@@ -86,7 +86,7 @@ impl Engine {
         if let Some(stored) = rows::envelope(&self.db, &sealed.hash)? {
             return Ok(stored.judgement);
         }
-        let received_at_ms = self.clock.now_ms();
+        let received_at_ms = self.believed_ms();
         let judgement = self.judge_at(sealed, None, received_at_ms)?;
         if judgement.standing.is_shared() || judgement.standing == Standing::Quarantined {
             self.judge_waiting(sealed.hash)?;
@@ -99,7 +99,7 @@ impl Engine {
         let seen = self.with_document(action.kind, action.record, |_, document| {
             Ok(document.history().newest())
         })?;
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.believed_ms();
         let length: i64 = db::meta(&self.db, "chain_length")?.unwrap_or(0);
         let newest: Option<[u8; 32]> = db::meta(&self.db, "chain_newest")?;
         let chain = Chain {

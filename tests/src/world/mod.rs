@@ -26,6 +26,7 @@ use tower::ServiceExt;
 use shaodao_core::device::{Captured, Device, DeviceError, Draft, RecordView};
 use shaodao_core::domain::action::{Body as Act, Facts, Order, RecordKind, Target, Value, fact};
 use shaodao_core::domain::action::{Level, Party};
+use shaodao_core::domain::escalation::Case;
 use shaodao_core::domain::finding::FindingState;
 use shaodao_core::domain::ids::{BootId, PersonId, RecordId};
 use shaodao_core::domain::private::PrivateKind;
@@ -37,6 +38,7 @@ use shaodao_core::store::Store;
 use shaodao_core::sync::wire::{self, EnrolReply};
 use shaodao_server::app::App;
 use shaodao_server::clock::Clock;
+use shaodao_server::engine::Engine;
 use shaodao_server::http::router;
 
 pub mod network;
@@ -139,6 +141,13 @@ impl World {
         let (app, _) = started.expect("the server starts");
         let router = router(app.clone());
         self.server = Some(Server { app, router, clock });
+    }
+
+    /// Stops the server and starts it with a wall clock that is wrong by so much.
+    pub fn restart_server_with_clock_wrong(&mut self, by_ms: i64) {
+        self.stop_server();
+        self.start_server();
+        self.set_server_clock_wrong(by_ms);
     }
 
     /// Takes the server away between two requests.
@@ -416,13 +425,30 @@ impl World {
         }
     }
 
+    /// A page of the server, as text.
+    pub fn get(&self, path: &str) -> String {
+        let request = Request::get(path).body(Body::empty()).expect("a request");
+        String::from_utf8_lossy(&self.ask(request).1).into_owned()
+    }
+
+    /// An administrator says that the server's clock is right.
+    pub fn confirm_clock(&mut self) {
+        let confirm = |engine: &mut Engine| engine.confirm_clock("administrator");
+        let writer = self.app().writer.clone();
+        let confirmed = self.runtime.block_on(writer.submit(confirm));
+        confirmed.expect("confirmed");
+    }
+
     /// A request through the server's real handlers: status and body.
     pub fn post(&self, path: &str, token: Option<&str>, body: Vec<u8>) -> (u16, Vec<u8>) {
         let mut request = Request::post(path);
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
-        let request = request.body(Body::from(body)).expect("a request");
+        self.ask(request.body(Body::from(body)).expect("a request"))
+    }
+
+    fn ask(&self, request: Request<Body>) -> (u16, Vec<u8>) {
         let router = self
             .server
             .as_ref()
@@ -456,6 +482,7 @@ impl World {
             self.sync_all();
         }
         self.check();
+        self.check_outlook();
         self.settled = true;
     }
 
@@ -489,6 +516,52 @@ impl World {
                 "{person}: rebuild differs (seed {seed})"
             );
         }
+    }
+
+    /// What a phone says will happen next to a whistle is what the server has a
+    /// timer for, wherever both know the same facts.
+    fn check_outlook(&mut self) {
+        let seed = self.seed;
+        let server = self.server_heads();
+        let timers = self.timers();
+        for (person, phone) in &self.phones {
+            for (record, heads) in phone.device.store().heads().expect("heads") {
+                let view = phone.device.show(record).expect("is here");
+                let RecordState::Whistle(state) = &view.state else {
+                    continue;
+                };
+                let carried = phone.device.carried(state).expect("findings");
+                let findings = state.order.as_ref().map_or(0, |it| it.findings.len());
+                if server.get(&record) != Some(&heads) || carried.len() != findings {
+                    continue;
+                }
+                let case = Case {
+                    whistle: record,
+                    state,
+                    carried: &carried,
+                    directory: &phone.device.directory().expect("enrolled"),
+                };
+                let next = case.next().map(|next| next.at_ms + 1);
+                assert_eq!(
+                    next,
+                    timers.get(&record).copied(),
+                    "{person}: {record} has another outlook (seed {seed})"
+                );
+            }
+        }
+    }
+
+    /// The server's timers: when each fires first, by whistle.
+    pub fn timers(&self) -> BTreeMap<RecordId, i64> {
+        let timers = self.app().read(|db| {
+            let mut statement = db.prepare(
+                "SELECT record.record, due_at_ms FROM timer JOIN record ON record.id = whistle",
+            )?;
+            let rows =
+                statement.query_map([], |row| Ok((row.get(0).map(RecordId)?, row.get(1)?)))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        });
+        timers.expect("the server's timers")
     }
 
     /// The server's heads by record.
