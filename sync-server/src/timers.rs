@@ -18,7 +18,6 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use shaodao_core::domain::action::RecordKind;
 use shaodao_core::domain::escalation::{Carried, Case, To};
 use shaodao_core::domain::finding::FindingStage;
 use shaodao_core::domain::ids::RecordId;
@@ -206,14 +205,24 @@ impl Engine {
     /// The database could not.
     pub(crate) fn arm_whistles_of(&mut self, finding: RecordId) -> Result<(), EngineError> {
         for record in self.whistles_of(finding)? {
-            let (kind, id) = rows::record_at(&self.db, record)?;
-            self.with_document(kind, id, |engine, document| {
-                let actions = document.history().entries().len();
-                match document.fold() {
-                    RecordState::Whistle(state) => engine.arm(record, id, &state, actions),
-                    RecordState::Finding(_) => Ok(()),
-                }
-            })?;
+            self.arm_again(record)?;
+        }
+        Ok(())
+    }
+
+    /// Arms all timers again, after the policy, the ladder or the calendar has
+    /// changed. Limits that run keep theirs; what follows from them may not.
+    ///
+    /// # Errors
+    /// The database could not.
+    pub fn arm_all(&mut self) -> Result<(), EngineError> {
+        let whistles: Vec<i64> = {
+            let mut statement = self.db.prepare("SELECT record FROM whistle")?;
+            let rows = statement.query_map([], |row| row.get(0))?;
+            rows.collect::<Result<_, _>>()?
+        };
+        for record in whistles {
+            self.arm_again(record)?;
         }
         Ok(())
     }
@@ -283,13 +292,27 @@ impl Engine {
         }
         self.at(Step::TimerTaken);
         let (kind, id) = rows::record_at(&self.db, timer.record)?;
-        if kind != RecordKind::Whistle {
-            return Ok(false);
-        }
         let state = self.with_document(kind, id, |_, document| Ok(document.fold()))?;
-        match state {
-            RecordState::Whistle(whistle) => self.escalate_if_due(id, &whistle),
-            RecordState::Finding(_) => Ok(false),
+        let RecordState::Whistle(whistle) = state else {
+            return Ok(false);
+        };
+        let followed = self.escalate_if_due(id, &whistle)?;
+        if !followed {
+            // By a policy that is newer than the timer it is due later.
+            self.arm_again(timer.record)?;
         }
+        Ok(followed)
+    }
+
+    /// Arms the timer of a whistle from its record.
+    fn arm_again(&mut self, record: i64) -> Result<(), EngineError> {
+        let (kind, id) = rows::record_at(&self.db, record)?;
+        self.with_document(kind, id, |engine, document| {
+            let actions = document.history().entries().len();
+            match document.fold() {
+                RecordState::Whistle(state) => engine.arm(record, id, &state, actions),
+                RecordState::Finding(_) => Ok(()),
+            }
+        })
     }
 }

@@ -518,12 +518,21 @@ impl World {
         }
     }
 
-    /// What a phone says will happen next to a whistle is what the server has a
-    /// timer for, wherever both know the same facts.
+    /// Timers are as a rebuild would make them; and what a phone says will happen
+    /// next to a whistle is what the server has a timer for, wherever both know
+    /// the same facts.
     fn check_outlook(&mut self) {
         let seed = self.seed;
         let server = self.server_heads();
         let timers = self.timers();
+        let writer = self.app().writer.clone();
+        let again = self.runtime.block_on(writer.submit(Engine::arm_all));
+        again.expect("timers are armed");
+        assert_eq!(
+            timers,
+            self.timers(),
+            "timers as a rebuild makes them (seed {seed})"
+        );
         for (person, phone) in &self.phones {
             for (record, heads) in phone.device.store().heads().expect("heads") {
                 let view = phone.device.show(record).expect("is here");

@@ -343,3 +343,30 @@ fn an_objection_that_is_upheld_goes_to_the_district() {
     assert_eq!(marks(&world), 1);
     world.settle();
 }
+
+#[test]
+fn a_whistle_that_cannot_be_read_holds_up_nobody() {
+    // What could go wrong: one damaged row, and no deadline passes any more.
+    let mut world = World::new("damaged", 1);
+    let (_, damaged) = whistled(&mut world);
+    let finding = world.report(SECRETARY, GRID, "E0103", "垃圾");
+    world.whistle(SECRETARY, NORTH_GATE, finding, &[URBAN_POST], 3);
+    world.sync(SECRETARY);
+    world.stop_server();
+    world.start_server();
+    let change = |world: &World, bytes: &str| {
+        let sql = format!(
+            "UPDATE envelope SET bytes = {bytes} WHERE record =
+                 (SELECT id FROM record WHERE record = X'{damaged}')"
+        );
+        let changed = world.app().read(|db| Ok(db.execute(&sql, [])?));
+        assert_eq!(changed.expect("writes"), 1);
+    };
+    change(&world, "CAST(bytes || X'00' AS BLOB)");
+    world.pass(4 * HOUR_MS);
+    assert_eq!(escalations(&world), 1, "the other one");
+    change(&world, "CAST(substr(bytes, 1, length(bytes) - 1) AS BLOB)");
+    world.pass(1);
+    assert_eq!(escalations(&world), 2, "it was still due");
+    world.settle();
+}
