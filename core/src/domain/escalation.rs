@@ -143,7 +143,7 @@ impl Case<'_> {
         });
         let policy = &self.directory.policy.time;
         let recomputed = self.state.recomputed.as_ref();
-        let since = recomputed.is_some_and(|it| it.deed.counts_ms(policy) > in_force.at_ms);
+        let since = recomputed.is_some_and(|it| it.deed.counts_ms(policy) >= in_force.at_ms);
         let judged = match (since, in_force.at_ms <= by_ms) {
             // Whoever sets the date anew after the escalation does not decide.
             (true, _) => Judged::CannotSay,

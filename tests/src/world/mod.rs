@@ -80,6 +80,7 @@ pub struct World {
     phones: BTreeMap<String, Phone>,
     delayed: Vec<(String, Vec<u8>)>,
     settled: bool,
+    pack: Vec<u8>,
 }
 
 struct Server {
@@ -91,6 +92,11 @@ struct Server {
 impl World {
     /// A new street. The folder is emptied first.
     pub fn new(name: &str, seed: u64) -> Self {
+        Self::with_pack(name, seed, pack::HUASHAN.to_vec())
+    }
+
+    /// A new street whose directory starts as this pack.
+    pub fn with_pack(name: &str, seed: u64, pack: Vec<u8>) -> Self {
         println!("world {name}: seed {seed}");
         let folder =
             std::env::temp_dir().join(format!("shaodao-{}-{name}-{seed}", std::process::id()));
@@ -112,6 +118,7 @@ impl World {
             phones: BTreeMap::new(),
             delayed: Vec::new(),
             settled: true,
+            pack,
         };
         world.start_server();
         world
@@ -137,7 +144,7 @@ impl World {
         let folder = self.folder.join("server");
         std::fs::create_dir_all(&folder).expect("a folder for the server");
         let clock = Clock::rehearsal(self.now_ms);
-        let started = App::start(&folder, clock.clone(), pack::HUASHAN);
+        let started = App::start(&folder, clock.clone(), &self.pack);
         let (app, _) = started.expect("the server starts");
         let router = router(app.clone());
         self.server = Some(Server { app, router, clock });

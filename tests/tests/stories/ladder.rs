@@ -2,8 +2,10 @@
 
 use shaodao_core::device::Draft;
 use shaodao_core::domain::action::{Body, EscalationCause, Party, RecordKind, Target};
+use shaodao_core::domain::history::Entry;
 use shaodao_core::domain::ids::RecordId;
 use shaodao_core::domain::whistle::WhistleStage;
+use shaodao_core::pack;
 use shaodao_tests::world::{HOUR_MS, MORNING_MS, World};
 
 const NORTH_GATE: &str = "530102001006";
@@ -222,6 +224,12 @@ fn where_nobody_can_tell_the_dispatcher_decides_and_that_stands() {
     assert_eq!(state.stage(), WhistleStage::Escalated);
     let question = state.escalations[0].proposed.clone().expect("a question");
     assert!(question.contains("请调度员裁定"), "{question}");
+    world.on_whistle(URBAN, whistle, feedback());
+    world.sync(URBAN);
+    world.sync(DISPATCHER);
+    let view = world.show(DISPATCHER, whistle);
+    let asks = |entry: &&Entry| entry.body.word() == "propose_stand_down";
+    assert_eq!(view.history.entries().iter().filter(asks).count(), 1);
 
     let uphold = |reason: &str| Body::Uphold {
         reason: reason.to_owned(),
@@ -236,8 +244,12 @@ fn where_nobody_can_tell_the_dispatcher_decides_and_that_stands() {
     let refused = world.try_act(DISPATCHER, again).expect_err("once");
     assert!(refused.to_string().contains("already"), "{refused}");
     world.sync(DISPATCHER);
-    world.sync(URBAN);
-    world.on_whistle(URBAN, whistle, feedback());
+    world.sync(SECRETARY);
+    let excuse = Body::Excuse {
+        party: URBAN_POST.into(),
+        reason: "人手不足".into(),
+    };
+    world.on_whistle(SECRETARY, whistle, excuse);
     world.settle();
     let state = world.seen_whistle(URBAN, whistle);
     assert_eq!(state.stage(), WhistleStage::Escalated);
@@ -262,6 +274,10 @@ fn the_dispatcher_stands_both_whistles_down_from_either() {
         assert_eq!(below.stage(), WhistleStage::Issued);
         let above = world.seen_whistle(SECRETARY, street);
         assert_eq!(above.stage(), WhistleStage::StoodDown);
+        // The same deadline does not pass a second time.
+        world.pass(HOUR_MS);
+        assert_eq!(escalations(&world), 1);
+        world.settle();
     }
 }
 
@@ -369,4 +385,164 @@ fn a_whistle_that_cannot_be_read_holds_up_nobody() {
     world.pass(1);
     assert_eq!(escalations(&world), 2, "it was still due");
     world.settle();
+}
+
+#[test]
+fn who_comes_too_late_stays_marked_until_a_person_withdraws_it() {
+    // What could go wrong: any arrival wipes the mark away, or a mark that a
+    // person withdrew comes back with the next look.
+    let mut world = World::new("too-late", 1);
+    let (_, whistle) = whistled(&mut world);
+    world.pass(2 * HOUR_MS + 1);
+    let street = RecordId::of_escalation(whistle, 2, 1);
+    summon(&mut world, street);
+    world.pass(25 * HOUR_MS);
+    assert_eq!(marks(&world), 1);
+    world.sync(EMERGENCY);
+    world.on_whistle(EMERGENCY, street, arrive(DEPARTMENT));
+    world.sync(EMERGENCY);
+    world.sync(DISPATCHER);
+    assert!(world.seen_whistle(DISPATCHER, street).marked().is_some());
+    let text = "已向区里说明".to_owned();
+    world.on_whistle(DISPATCHER, street, Body::WithdrawMark { text, round: 1 });
+    world.sync(DISPATCHER);
+    world.pass(HOUR_MS);
+    assert_eq!(marks(&world), 1);
+    world.settle();
+    assert!(world.seen_whistle(DISPATCHER, street).marked().is_none());
+}
+
+#[test]
+fn a_passed_time_is_held_as_long_as_the_ladder_says() {
+    // What could go wrong: the street is called for what is done by the time it
+    // gets up, or holding moves the due time itself.
+    let pack = String::from_utf8_lossy(pack::HUASHAN)
+        .replace(
+            "\"limit\": \"72u\"",
+            "\"hold_minutes\": 30, \"limit\": \"72u\"",
+        )
+        .replace(
+            "\"from\": \"street\"",
+            "\"from\": \"street\", \"hold_minutes\": 30",
+        );
+    let mut world = World::with_pack("held", 1, pack.into_bytes());
+    let half_ms = HOUR_MS / 2;
+    let (_, answered) = whistled(&mut world);
+    let finding = world.report(SECRETARY, GRID, "E0103", "垃圾");
+    let whistle = world.whistle(SECRETARY, NORTH_GATE, finding, &[URBAN_POST], 2);
+    world.sync(SECRETARY);
+    world.pass(2 * HOUR_MS + half_ms / 2);
+    world.on_whistle(URBAN, answered, arrive(URBAN_POST));
+    world.on_whistle(URBAN, answered, feedback());
+    world.sync(URBAN);
+    world.pass(half_ms / 2);
+    assert_eq!(escalations(&world), 0);
+    world.pass(1);
+    assert_eq!(escalations(&world), 1);
+    world.settle();
+    let state = world.seen_whistle(DISPATCHER, answered);
+    assert_eq!(state.stage(), WhistleStage::FedBack);
+    let state = world.seen_whistle(DISPATCHER, whistle);
+    assert_eq!(state.stage(), WhistleStage::Escalated);
+    // An emergency is not held: another rung stands before this one.
+    let fire = world.report(SECRETARY, GRID, "E0403", "燃气泄漏");
+    world.whistle(SECRETARY, NORTH_GATE, fire, &[URBAN_POST], 1);
+    world.sync(SECRETARY);
+    world.pass(HOUR_MS + 1);
+    assert_eq!(escalations(&world), 2);
+
+    let street = state.escalations[0].into;
+    let order = world.seen_whistle(DISPATCHER, street).order;
+    let report_by_ms = order.and_then(|order| order.report_by_ms).expect("a limit");
+    let left_ms = report_by_ms + half_ms - world.now_ms();
+    world.pass(left_ms);
+    let of = format!("SELECT COUNT(*) FROM mark WHERE whistle = X'{street}'");
+    assert_eq!(world.server_count(&of), 0);
+    world.pass(1);
+    assert_eq!(world.server_count(&of), 1);
+    world.settle();
+}
+
+#[test]
+fn failed_rounds_count_once_and_not_while_the_clock_stands() {
+    // What could go wrong: escalating work that waits for a permit, or the same
+    // two failures a second time after the dispatcher has decided.
+    let mut world = World::new("failed-rounds", 1);
+    let (_, whistle) = whistled(&mut world);
+    let ask = Body::AskSuspension {
+        party: URBAN_POST.into(),
+        review_ms: MORNING_MS + 3 * HOUR_MS,
+        reason: "等待挖掘许可".into(),
+    };
+    world.on_whistle(URBAN, whistle, arrive(URBAN_POST));
+    world.on_whistle(URBAN, whistle, ask);
+    world.sync(URBAN);
+    world.sync(SECRETARY);
+    let request = world.seen_whistle(SECRETARY, whistle).requests[0]
+        .asked
+        .hash;
+    let rule = Body::Rule {
+        request,
+        granted: true,
+        until_ms: None,
+        text: "同意".into(),
+    };
+    world.on_whistle(SECRETARY, whistle, rule);
+    world.sync(SECRETARY);
+    world.pass(HOUR_MS);
+    let fail = |world: &mut World| {
+        world.sync(URBAN);
+        world.on_whistle(URBAN, whistle, feedback());
+        world.sync(URBAN);
+        world.sync(SECRETARY);
+        let failed = Body::Verify {
+            party: URBAN_POST.into(),
+            passed: false,
+            text: "还在".into(),
+        };
+        world.on_whistle(SECRETARY, whistle, failed);
+        world.sync(SECRETARY);
+    };
+    fail(&mut world);
+    fail(&mut world);
+    world.pass(2 * HOUR_MS - 1);
+    assert_eq!(escalations(&world), 0, "the clock stands until twelve");
+    world.pass(1);
+    assert_eq!(escalations(&world), 1);
+    world.sync(DISPATCHER);
+    let text = "许可今天才批下来".to_owned();
+    world.on_whistle(DISPATCHER, whistle, Body::StandDown { text, round: 1 });
+    world.sync(DISPATCHER);
+    world.sync(SECRETARY);
+    fail(&mut world);
+    assert_eq!(
+        escalations(&world),
+        1,
+        "the same failures do not count twice"
+    );
+    world.settle();
+}
+
+#[test]
+fn a_new_date_after_the_escalation_does_not_undo_it() {
+    // What could go wrong: the blower whose whistle was escalated sets another
+    // date, and the escalation never happened.
+    let mut world = World::new("new-date", 1);
+    let (_, whistle) = whistled(&mut world);
+    world.pass(3 * HOUR_MS);
+    world.sync(SECRETARY);
+    let recompute = Body::Recompute {
+        due_ms: MORNING_MS + 9 * HOUR_MS,
+        terms: None,
+        reason: "改个日期".into(),
+    };
+    world.on_whistle(SECRETARY, whistle, recompute);
+    world.sync(SECRETARY);
+    world.sync(URBAN);
+    world.on_whistle(URBAN, whistle, arrive(URBAN_POST));
+    world.on_whistle(URBAN, whistle, feedback());
+    world.settle();
+    let state = world.seen_whistle(DISPATCHER, whistle);
+    assert_eq!(state.stage(), WhistleStage::Escalated);
+    assert!(state.escalations[0].proposed.is_some(), "a person decides");
 }

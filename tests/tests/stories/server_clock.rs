@@ -72,7 +72,9 @@ fn a_clock_set_forward_holds_every_deadline_and_says_so() {
     world.sync(SECRETARY);
     world.sync(URBAN);
     assert_eq!(escalations(&world), 0);
-    // Held as well by a server that starts anew.
+    let contact = world.of(URBAN).device.store().contact().expect("reads");
+    let anchored_ms = contact.map_or(0, |contact| contact.server_ms);
+    assert_eq!(anchored_ms, world.now_ms(), "phones are not in next month");
     world.set_server_clock_wrong(-30 * DAY_MS);
     world.look_at_deadlines();
     assert_eq!(world.get("/readyz"), "ready\n");
