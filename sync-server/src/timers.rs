@@ -1,6 +1,6 @@
 //! Deadlines that nobody has to remember.
 //!
-//! 1. Whenever a whistle or one of its findings changes, [`Engine::arm`] writes
+//! 1. Whenever a whistle or one of its findings changes, `Engine::arm` writes
 //!    down what happens next (`Case::next`) and when: one timer per whistle,
 //!    with the level that takes over and its generation, the number of actions
 //!    that the whistle has. Timers follow from the records like any row.

@@ -20,7 +20,7 @@ use shaodao_core::sync::settle::Incoming;
 use shaodao_tests::random::{causal_order, histories, replica};
 use shaodao_tests::world::{HOUR_MS, MORNING_MS};
 
-const BATCHES: u64 = 8;
+const BATCHES: u64 = 16;
 const RECORDS: usize = 40;
 const ORDERS: usize = 2;
 

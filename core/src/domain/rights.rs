@@ -1,5 +1,5 @@
 //! Who may do what: device state × role × area × action, in one table
-//! ([`TABLE`]); the record's own state is the lifecycles' to judge. Judged on
+//! (`TABLE`); the record's own state is the lifecycles' to judge. Judged on
 //! the server, from the directory and the record, never from what an envelope
 //! says of its author; the phone asks the same function to tell its owner
 //! beforehand.
