@@ -3,7 +3,10 @@
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help demo test prove serve bench doc fmt lint setup clean
+FUZZ_SECONDS ?= 300
+FUZZ_TARGETS = $(notdir $(wildcard tests/fuzz/corpus/*))
+
+.PHONY: help demo test prove serve bench fuzz mutants doc fmt lint setup clean
 
 help:
 	@echo "make demo [SUMMARY=path.json]  one day of the street on real parts"
@@ -11,6 +14,8 @@ help:
 	@echo "make prove                     the long runs of what make test does in short"
 	@echo "make serve                     the server alone, on 127.0.0.1:8470"
 	@echo "make bench                     benchmarks against plain baselines"
+	@echo "make fuzz [FUZZ_SECONDS=300]   every decoder under libFuzzer (cargo-fuzz, nightly)"
+	@echo "make mutants                   a million forged envelopes through the server"
 	@echo "make doc | fmt | lint | clean"
 
 demo:
@@ -20,6 +25,7 @@ demo:
 test: setup lint
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
 	@! $(CARGO) tree -p shaodao-server -e normal -i reqwest 2>/dev/null | grep -q . || { echo "the server must not pull in the phone's store and transport"; exit 1; }
+	@! $(CARGO) tree -p shaodao-server -e normal -i openssl-sys 2>/dev/null | grep -q . || { echo "the server must not pull in the phone's cipher"; exit 1; }
 	$(CARGO) build --workspace --bins
 	$(CARGO) test --workspace
 
@@ -32,6 +38,15 @@ serve:
 bench:
 	$(CARGO) bench -p shaodao-core --bench micro
 	$(CARGO) run --release -p shaodao-tests --bin bench
+
+fuzz:
+	cd tests && for target in $(FUZZ_TARGETS); do \
+		mkdir -p fuzz/work/$$target; \
+		$(CARGO) +nightly fuzz run $$target fuzz/work/$$target fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	done
+
+mutants:
+	SHAODAO_MUTANTS=1000000 $(CARGO) test --release -p shaodao-tests --test mutants -- --nocapture
 
 doc:
 	$(CARGO) doc --workspace --no-deps --open

@@ -1,21 +1,25 @@
 //! The phone in one type: what an app, the command line and the tests hold in
 //! their hands.
 //!
-//! 1. [`Device::open`] opens or makes the phone: its key and its database.
-//! 2. [`Device::accept_enrolment`] makes it somebody's phone.
+//! 1. [`Device::open`] opens or makes the phone: its key and its database, and
+//!    says what it had to mend ([`Device::report`]).
+//! 2. [`enrol`] makes it somebody's phone.
 //! 3. [`Device::capture`] does an action: checked, signed, written, stored and
 //!    queued, and on the disk when it returns. No network is asked.
-//! 4. Lists come from rows ([`Device::store`]), a record with everything in it
-//!    from [`Device::show`].
+//! 4. Screens read through [`sight`]: lists from rows, a record with everything
+//!    in it. What was not accepted is in [`troubles`].
 //! 5. [`Device::prepare_sync`] and [`Device::settle_sync`] are the two halves of
 //!    an exchange; whoever carries the bytes between them is replaceable.
 //!
-//! What can go wrong: (3) the action is not possible ([`DeviceError::Refused`]
+//! What can go wrong: (1) the database is damaged, or a copy of another
+//! installation's: it is set aside and the phone starts over with what nobody
+//! else has, see [`crate::store::salvage`]; whatever says [`StoreError::Damaged`]
+//! later asks for [`Device::repair`]; (3) the action is not possible ([`DeviceError::Refused`]
 //! says in which state, which action and why) or the disk is full: nothing is
 //! saved; (5) the reply is not one: nothing changes, everything stays queued.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
@@ -25,27 +29,42 @@ use zeroize::Zeroizing;
 use crate::document::{Document, Member, WriteError};
 use crate::domain::action::{Action, Body, Facts, Level, RecordKind, Value, fact};
 use crate::domain::available::{Available, Viewer, available_actions};
-use crate::domain::directory::Directory;
-use crate::domain::escalation::Carried;
+use crate::domain::directory::{DeviceState, Directory};
+use crate::domain::escalation::{self, Carried};
 use crate::domain::finding::{FindingState, Sighting};
 use crate::domain::history::History;
 use crate::domain::ids::{DeviceId, EnvelopeHash, PersonId, PrivateId, RecordId};
+use crate::domain::lease::Blind;
 use crate::domain::private::{Confided, MAX_PRIVATE, PrivateKind};
 use crate::domain::reason::Reason;
 use crate::domain::record::{RecordState, Refused, capture};
-use crate::domain::rights::DeviceState;
 use crate::domain::statistics::{self, Grouping, Period, Statistics};
 use crate::domain::time::{Claim, Moment};
 use crate::domain::whistle::WhistleState;
 use crate::envelope::{Envelope, OpenError};
 use crate::pack::{self, PackError};
-use crate::seal::{self, SealedText};
+use crate::seal;
 use crate::store::apply::Applied;
+use crate::store::opening::{Check, Report};
 use crate::store::read::{FindingSummary, WhistleSummary};
-use crate::store::{Store, StoreError};
+use crate::store::write::Along;
+use crate::store::{Files, Store, StoreError};
+use crate::sync::edition::BadEdition;
+use crate::sync::enrol::BadTicket;
 use crate::sync::plan::{PUSH_BUDGET_BYTES, PUSH_PRIVATE, plan};
-use crate::sync::settle::{SettleError, settle};
-use crate::sync::wire::{self, EnrolReply, EnrolRequest, Judgement, Standing, WireError};
+use crate::sync::put_off::PutOff;
+use crate::sync::settle::{SettleError, Settlement, Vetted, settle};
+use crate::sync::wire::{self, Judgement, Standing, WireError};
+
+mod home;
+//
+pub mod enrol;
+//
+pub mod sight;
+//
+pub mod troubles;
+
+pub use home::Home;
 
 /// Name of the database in the phone's folder.
 pub const DATABASE: &str = "phone.db";
@@ -62,6 +81,9 @@ pub enum DeviceError {
     /// Nobody's phone yet.
     #[error("this phone is not enrolled yet")]
     NotEnrolled,
+    /// Enrolled, but the directory was lost with a damaged database.
+    #[error("the directory is not here; sync once")]
+    NoDirectory,
     /// Enrolled before.
     #[error("this phone is enrolled already, for {0}")]
     AlreadyEnrolled(PersonId),
@@ -83,6 +105,21 @@ pub enum DeviceError {
     /// The directory does not read.
     #[error(transparent)]
     Pack(#[from] PackError),
+    /// The directory is not what the phone's own server signed.
+    #[error(transparent)]
+    Edition(#[from] BadEdition),
+    /// Not a ticket.
+    #[error(transparent)]
+    Ticket(#[from] BadTicket),
+    /// The phone shows only its owner's own records for the time being.
+    #[error("this phone shows its owner's own records only: {}", .0.word())]
+    Hidden(Blind),
+    /// There is no action to do again.
+    #[error("there is no action by that name to do again")]
+    NothingToRedo,
+    /// Somebody else answers at the server's address.
+    #[error("this is not the server of the invitation")]
+    WrongServer,
     /// The folder cannot be used.
     #[error("the folder {path} cannot be used: {error}")]
     Folder {
@@ -233,28 +270,56 @@ pub struct Device {
     owner: Option<Owner>,
     directory: Option<Arc<Directory>>,
     app: String,
+    report: Report,
 }
 
 impl Device {
-    /// Opens the phone in `folder`, or makes a new one there. `app` names the
-    /// app build, at most 40 bytes.
+    /// Opens the phone that lives there, or makes a new one.
     ///
     /// # Errors
     /// See [`DeviceError`].
-    pub fn open(folder: &Path, app: &str, rng: &mut impl Rng) -> Result<Self, DeviceError> {
-        std::fs::create_dir_all(folder).map_err(|error| DeviceError::Folder {
-            path: folder.to_owned(),
+    pub fn open(home: &Home, rng: &mut impl Rng) -> Result<Self, DeviceError> {
+        match Self::open_checked(home, Check::Quick, rng) {
+            // A page that opening does not read, but the phone does.
+            Err(DeviceError::Store(StoreError::Damaged(_))) => Self::repair(home, rng),
+            opened => opened,
+        }
+    }
+
+    /// Opens the phone and looks at every page of its database: what to do when
+    /// an error said that it is damaged. The damaged [`Device`] must be dropped
+    /// before.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub fn repair(home: &Home, rng: &mut impl Rng) -> Result<Self, DeviceError> {
+        Self::open_checked(home, Check::Thorough, rng)
+    }
+
+    fn open_checked(home: &Home, check: Check, rng: &mut impl Rng) -> Result<Self, DeviceError> {
+        std::fs::create_dir_all(&home.folder).map_err(|error| DeviceError::Folder {
+            path: home.folder.clone(),
             error,
         })?;
-        let mut store = Store::open(&folder.join(DATABASE))?;
+        let files = Files {
+            database: home.folder.join(DATABASE),
+            unbacked: home.unbacked.clone(),
+            key: home.key.clone(),
+            wall_ms: home.wall_ms,
+        };
+        let (mut store, report) = Store::open(&files, check, rng)?;
         let (id, key) = identity(&mut store, rng)?;
         let owner = owner(&store)?;
         let directory = match store.meta::<Vec<u8>>("directory")? {
-            Some(json) => Some(Arc::new(pack::directory(&json)?)),
+            Some(json) => Some(Arc::new(readable(&store, &json)?)),
             None => None,
         };
         if let Some(directory) = &directory {
             store.go_by(directory.clone());
+            if report.restored > 0 {
+                // What came back was projected without calendar and policy.
+                store.rebuild()?;
+            }
         }
         Ok(Self {
             store,
@@ -262,8 +327,14 @@ impl Device {
             key,
             owner,
             directory,
-            app: app.to_owned(),
+            app: home.app.clone(),
+            report,
         })
+    }
+
+    /// What opening found.
+    pub fn report(&self) -> &Report {
+        &self.report
     }
 
     /// This device.
@@ -279,9 +350,22 @@ impl Device {
     /// Who is who and what is where.
     ///
     /// # Errors
-    /// Not enrolled yet.
+    /// Not enrolled yet, or started over and not synced since.
     pub fn directory(&self) -> Result<Arc<Directory>, DeviceError> {
-        self.directory.clone().ok_or(DeviceError::NotEnrolled)
+        let missing = match self.owner {
+            Some(_) => DeviceError::NoDirectory,
+            None => DeviceError::NotEnrolled,
+        };
+        self.directory.clone().ok_or(missing)
+    }
+
+    /// Whether the newest directory is one that only a newer build of the app
+    /// reads.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub fn needs_newer_app(&self) -> Result<bool, DeviceError> {
+        Ok(self.store.meta::<Vec<u8>>("directory_read")?.is_some())
     }
 
     /// The database, for lists, counts and searches.
@@ -295,52 +379,6 @@ impl Device {
     /// See [`DeviceError`].
     pub fn rebuild(&mut self) -> Result<(), DeviceError> {
         Ok(self.store.rebuild()?)
-    }
-
-    /// What to hand in with a ticket.
-    ///
-    /// # Errors
-    /// Enrolled already.
-    pub fn enrol_request(&self, ticket: &str) -> Result<EnrolRequest, DeviceError> {
-        if let Some(owner) = &self.owner {
-            return Err(DeviceError::AlreadyEnrolled(owner.person.clone()));
-        }
-        Ok(EnrolRequest {
-            ticket: ticket.trim().to_owned(),
-            device: self.id.0.to_vec(),
-            key: self.key.verifying_key().to_bytes().to_vec(),
-            app: self.app.clone(),
-        })
-    }
-
-    /// Becomes somebody's phone. `server` is the address that answered,
-    /// `sent_at` the moment when the request left.
-    ///
-    /// # Errors
-    /// See [`DeviceError`]; the phone stays nobody's.
-    pub fn accept_enrolment(
-        &mut self,
-        server: &str,
-        sent_at: Moment,
-        reply: &EnrolReply,
-    ) -> Result<(), DeviceError> {
-        let directory = pack::directory(&reply.directory)?;
-        self.store.set_meta(&[
-            ("person", &reply.person),
-            ("street", &reply.street),
-            ("server", &server),
-            ("token", &reply.token),
-            ("epoch", &reply.epoch),
-            ("directory", &reply.directory),
-            ("directory_version", &directory.version.cast_signed()),
-            ("contact_position", &0i64),
-            ("contact_server_ms", &reply.server_ms),
-            ("contact_boot", &sent_at.boot.0),
-            ("contact_mono_ms", &sent_at.mono_ms.cast_signed()),
-        ])?;
-        self.learn(Arc::new(directory));
-        self.owner = owner(&self.store)?;
-        Ok(())
     }
 
     fn learn(&mut self, directory: Arc<Directory>) {
@@ -358,7 +396,7 @@ impl Device {
         rng: &mut impl Rng,
         draft: Draft,
     ) -> Result<Captured, DeviceError> {
-        self.capture_with(now, rng, draft, None)
+        self.capture_along(now, rng, draft, Along::default())
     }
 
     /// Leaves personal data beside a finding: the text under a key of its own,
@@ -388,7 +426,11 @@ impl Device {
         let sealed = seal::seal(rng, finding, kind, text).map_err(|_| refused(Reason::TooLong))?;
         let item = sealed.id;
         let draft = Draft::on(RecordKind::Finding, finding, Body::Confide { item, kind });
-        self.capture_with(now, rng, draft, Some(&sealed))
+        let along = Along {
+            confided: Some(&sealed),
+            ..Along::default()
+        };
+        self.capture_along(now, rng, draft, along)
     }
 
     /// The personal data of a finding, as far as this phone may read it.
@@ -418,27 +460,40 @@ impl Device {
         Ok(confidences)
     }
 
-    fn capture_with(
+    /// Does an action, with what is saved along with it.
+    fn capture_along(
         &mut self,
         now: Moment,
         rng: &mut impl Rng,
         draft: Draft,
-        confided: Option<&SealedText>,
+        along: Along<'_>,
     ) -> Result<Captured, DeviceError> {
-        let directory = self.directory()?;
-        let owner = self.owner.as_ref().ok_or(DeviceError::NotEnrolled)?;
-        let mut document = match draft.record {
+        let document = match draft.record {
             None => Document::new(draft.kind, RecordId::random(rng))?,
             Some(record) => self.document(record)?,
         };
+        self.capture_on(now, document, draft.facts, draft.body, along)
+    }
+
+    /// Does an action on a record that may not be here yet.
+    fn capture_on(
+        &mut self,
+        now: Moment,
+        mut document: Document,
+        facts: Facts,
+        body: Body,
+        along: Along<'_>,
+    ) -> Result<Captured, DeviceError> {
+        let directory = self.directory()?;
+        let owner = self.owner.as_ref().ok_or(DeviceError::NotEnrolled)?;
         let history = document.history();
         let state = RecordState::fold(document.kind(), &history, document.registers());
         let action = Action {
-            kind: draft.kind,
+            kind: document.kind(),
             record: document.id(),
             person: owner.person.clone(),
-            facts: draft.facts,
-            body: draft.body,
+            facts,
+            body,
         };
         let claim = Claim::at(now, self.store.contact()?);
         let device = DeviceState::Active;
@@ -456,45 +511,12 @@ impl Device {
         };
         let sealed = envelope.seal(&self.key)?;
         document.write(Member::pending(sealed.clone()))?;
-        self.store
-            .commit(&sealed, &document, &document.fold(), confided)?;
+        let state = document.fold();
+        self.store.commit(&sealed, &document, &state, along)?;
         Ok(Captured {
             record: document.id(),
             hash: sealed.hash,
         })
-    }
-
-    /// Whether an action would be possible, and why not: what a screen asks
-    /// before it shows a button.
-    ///
-    /// # Errors
-    /// See [`DeviceError`].
-    pub fn could(&self, now: Moment, draft: &Draft) -> Result<(), DeviceError> {
-        let directory = self.directory()?;
-        let owner = self.owner.as_ref().ok_or(DeviceError::NotEnrolled)?;
-        let (record, state, history) = match draft.record {
-            Some(record) => {
-                let document = self.document(record)?;
-                (record, document.fold(), document.history())
-            }
-            None => (
-                RecordId([0; 16]),
-                RecordState::empty(draft.kind),
-                History::default(),
-            ),
-        };
-        let action = Action {
-            kind: draft.kind,
-            record,
-            person: owner.person.clone(),
-            facts: draft.facts.clone(),
-            body: draft.body.clone(),
-        };
-        let claim = Claim::at(now, self.store.contact()?);
-        let device = DeviceState::Active;
-        Ok(capture(
-            &directory, device, &action, claim, &state, &history,
-        )?)
     }
 
     /// What the facts of a report resemble, among what is on this phone: open
@@ -586,10 +608,17 @@ impl Device {
         let findings = whistle.order.iter().flat_map(|order| &order.findings);
         let mut carried = Vec::new();
         for finding in findings {
-            carried.extend(self.store.finding(*finding)?.map(|row| Carried {
-                stage: row.stage,
+            let Some(row) = self.store.finding(*finding)? else {
+                continue;
+            };
+            let double = escalation::is_double(*finding, |finding| {
+                let row = self.store.finding(finding)?;
+                Ok::<_, DeviceError>(row.map(|row| row.merged_into))
+            })?;
+            carried.push(Carried {
+                double,
                 category: row.category,
-            }));
+            });
         }
         Ok(carried)
     }
@@ -658,9 +687,24 @@ impl Device {
     /// # Errors
     /// See [`DeviceError`].
     pub fn prepare_sync(&self) -> Result<Outgoing, DeviceError> {
+        self.prepare(PUSH_BUDGET_BYTES)
+    }
+
+    /// The first half of an exchange that sends nothing and only fetches.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub fn prepare_pull(&self) -> Result<Outgoing, DeviceError> {
+        self.prepare(0)
+    }
+
+    fn prepare(&self, push_bytes: usize) -> Result<Outgoing, DeviceError> {
         let token: String = self.store.meta("token")?.ok_or(DeviceError::NotEnrolled)?;
         let progress = self.store.progress()?;
-        let outbox = self.store.outbox(PUSH_BUDGET_BYTES)?;
+        let outbox = match push_bytes {
+            0 => Vec::new(),
+            bytes => self.store.outbox(bytes)?,
+        };
         let (hashes, envelopes): (Vec<_>, Vec<_>) = outbox.into_iter().unzip();
         let private = self.store.unsent_private(PUSH_PRIVATE)?;
         let request = plan(&progress, &envelopes, private, &self.app);
@@ -673,39 +717,75 @@ impl Device {
         })
     }
 
+    /// What the server asked this phone to wait for, while that holds.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub fn put_off(&self, now: Moment) -> Result<Option<PutOff>, DeviceError> {
+        let text = |name: &str| self.store.meta::<String>(name);
+        let Some(until_ms) = self.store.meta("put_off_until_ms")? else {
+            return Ok(None);
+        };
+        let put_off = PutOff {
+            until_ms,
+            code: text("put_off_code")?.unwrap_or_default(),
+            zh: text("put_off_zh")?.unwrap_or_default(),
+            en: text("put_off_en")?.unwrap_or_default(),
+        };
+        Ok(put_off.holds(now.wall_ms).then_some(put_off))
+    }
+
+    /// Remembers, also over a restart, that the server asked to wait.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub fn remember_put_off(&mut self, put_off: &PutOff) -> Result<(), DeviceError> {
+        Ok(self.store.set_meta(&[
+            ("put_off_until_ms", &put_off.until_ms),
+            ("put_off_code", &put_off.code),
+            ("put_off_zh", &put_off.zh),
+            ("put_off_en", &put_off.en),
+        ])?)
+    }
+
     /// The second half: what the reply means, saved in one transaction.
-    /// `sent_at` is the moment when the request left.
+    /// `arrived_at` is the moment when the reply arrived.
     ///
     /// # Errors
     /// See [`DeviceError`]; nothing changed, and everything stays queued.
     pub fn settle_sync(
         &mut self,
         outgoing: &Outgoing,
-        sent_at: Moment,
+        arrived_at: Moment,
         reply: &[u8],
     ) -> Result<SyncOutcome, DeviceError> {
         let reply = wire::from_bytes(reply)?;
-        let settlement = settle(&reply, &outgoing.sent, &outgoing.epoch)?;
+        let mut settlement = settle(&reply, &outgoing.sent, &outgoing.epoch)?;
         let contact = crate::domain::time::LastContact {
             position: settlement.cursor,
             server_ms: settlement.server_ms,
-            boot: sent_at.boot,
-            mono_ms: sent_at.mono_ms,
+            boot: arrived_at.boot,
+            mono_ms: arrived_at.mono_ms,
         };
-        if let Some(json) = &settlement.directory {
-            let directory = pack::directory(json)?;
-            self.store.set_meta(&[
-                ("directory", json),
-                ("directory_version", &directory.version.cast_signed()),
-            ])?;
-            self.learn(Arc::new(directory));
+        let directory = self.vet_directory(&mut settlement)?;
+        // The rows go by the directory that comes with them; one that could not
+        // be saved is not gone by.
+        let directory = directory.map(Arc::new);
+        if let Some(directory) = &directory {
+            self.store.go_by(directory.clone());
+        }
+        let applied = self.store.apply(&settlement, contact);
+        match (&applied, directory, &self.directory) {
+            (Ok(_), Some(directory), _) => self.learn(directory),
+            (Err(_), Some(_), Some(before)) => self.store.go_by(before.clone()),
+            _ => {}
         }
         let Applied {
             accepted,
             troubles,
             pulled,
             ..
-        } = self.store.apply(&settlement, contact)?;
+        } = applied?;
         let unsent = self.store.counts()?.outbox > 0 || !self.store.unsent_private(1)?.is_empty();
         // An envelope that the server did not name would be sent for ever:
         // only progress asks for another exchange.
@@ -716,6 +796,33 @@ impl Device {
             pulled,
             more: settlement.more || settlement.start_over || (unsent && progressed),
         })
+    }
+}
+
+impl Device {
+    /// Checks the edition of the directory that came with a reply; only a newer
+    /// one that the phone's own server signed stays in the settlement.
+    fn vet_directory(&self, settlement: &mut Settlement) -> Result<Option<Directory>, DeviceError> {
+        let Some(edition) = settlement.directory.take() else {
+            return Ok(None);
+        };
+        let owner = self.owner.as_ref().ok_or(DeviceError::NotEnrolled)?;
+        let known = enrol::known_key(&self.store)?;
+        let changes = &settlement.key_changes;
+        let vetted = enrol::vet(known, changes, &edition, &owner.street, &self.store)?;
+        let Some(edition) = vetted.edition else {
+            return Ok(None);
+        };
+        // A pack of a newer server must not keep verdicts from the phone: it
+        // goes on with the directory that it can read.
+        let directory = pack::directory(&edition.pack).ok();
+        settlement.vetted = Some(Vetted {
+            version: edition.version,
+            pack: edition.pack,
+            server_key: vetted.server_key,
+            is_readable: directory.is_some(),
+        });
+        Ok(directory)
     }
 }
 
@@ -732,6 +839,15 @@ fn identity(store: &mut Store, rng: &mut impl Rng) -> Result<(DeviceId, SigningK
     rng.fill_bytes(secret.as_mut());
     store.set_meta(&[("device", &id.0), ("device_key", &*secret)])?;
     Ok((id, SigningKey::from_bytes(&secret)))
+}
+
+/// The newest directory, or the newest that this build could read.
+fn readable(store: &Store, newest: &[u8]) -> Result<Directory, DeviceError> {
+    let newest = pack::directory(newest);
+    match (newest, store.meta::<Vec<u8>>("directory_read")?) {
+        (Err(_), Some(read)) => Ok(pack::directory(&read)?),
+        (newest, _) => Ok(newest?),
+    }
 }
 
 fn owner(store: &Store) -> Result<Option<Owner>, DeviceError> {

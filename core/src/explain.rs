@@ -7,11 +7,15 @@ use crate::domain::action::{EscalationCause, word_zh};
 use crate::domain::calendar::local_text;
 use crate::domain::escalation::{AT_ONCE, Next, To};
 use crate::domain::finding::FindingStage;
+use crate::domain::lease::Blind;
 use crate::domain::reason::Reason;
 use crate::domain::record::Refused;
 use crate::domain::whistle::WhistleStage;
 use crate::store::StoreError;
+use crate::store::salvage::{Incident, Why};
+use crate::sync::put_off::PutOff;
 use crate::sync::transport::TransportError;
+use crate::sync::wire::Standing;
 
 /// What went wrong and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +42,50 @@ impl Sentence {
 impl From<Reason> for Sentence {
     fn from(reason: Reason) -> Self {
         Self::new(reason.code(), reason.zh(), reason.en())
+    }
+}
+
+impl From<&Blind> for Sentence {
+    fn from(blind: &Blind) -> Self {
+        let (zh, en) = match blind {
+            Blind::LeaseOver => (
+                "这部手机太久没有联系服务器,暂时只显示您自己上报的记录;照常可以记录和上传,同步一次即恢复。",
+                "This phone has not heard from the server for too long: it shows your own records \
+                 only. Recording and sending go on; one sync brings the rest back.",
+            ),
+            Blind::Suspended => (
+                "这部手机已被停用,只显示您自己上报的记录;您的操作照常保存和上传,由管理员核对,请联系管理员。",
+                "This phone is suspended: it shows your own records only. What you do is kept and \
+                 sent, and the administrator looks at it; ask the administrator.",
+            ),
+            Blind::Revoked => (
+                "这部手机已被注销,只显示您自己上报的记录;没上传的操作仍可上传,由管理员核对,请联系管理员。",
+                "This phone was revoked: it shows your own records only. What is not sent yet can \
+                 still be sent, and the administrator looks at it; ask the administrator.",
+            ),
+        };
+        Self::new(blind.word(), zh, en)
+    }
+}
+
+/// Who can help with an action that was not plainly accepted, in Chinese and in
+/// English.
+pub fn who_can_help(standing: Standing, reason: Option<Reason>) -> (&'static str, &'static str) {
+    match (standing, reason) {
+        (Standing::Pending | Standing::Accepted, _) => ("无需处理", "nobody has to"),
+        (Standing::Waiting, _) => (
+            "不用处理,前序操作到达后自动处理",
+            "nobody has to: it is judged when what it builds on arrives",
+        ),
+        (Standing::Late, _) => (
+            "社区书记(街道哨令为街道调度员)可据此决定",
+            "the secretary (for street whistles the dispatcher) may act on it",
+        ),
+        (Standing::Quarantined, Some(Reason::Returned)) => {
+            ("您自己可以重做", "you can do it again yourself")
+        }
+        (Standing::Quarantined, _) => ("管理员可以放行或退回", "the administrator can release it"),
+        (Standing::Refused, _) => ("管理员", "the administrator"),
     }
 }
 
@@ -111,8 +159,21 @@ impl From<&StoreError> for Sentence {
             ),
             StoreError::Damaged(_) => (
                 "damaged",
-                "数据库文件已损坏,没有改动它;请联系管理员。".to_owned(),
-                "The database is damaged; it was left as it is, ask the administrator.",
+                "数据库文件已损坏;请重新打开应用,未上传的操作另有备份,会自动找回。".to_owned(),
+                "The database is damaged; open the app again. What was not sent has a second \
+                 copy and is brought back.",
+            ),
+            StoreError::WrongKey => (
+                "wrong_key",
+                "数据库是用另一把钥匙加密的,没有改动它;请换回原来的钥匙,或联系管理员。".to_owned(),
+                "The database is encrypted with another key and was left as it is; bring the \
+                 right key back or ask the administrator.",
+            ),
+            StoreError::NoCipher => (
+                "no_cipher",
+                "这个版本的应用不能加密数据库,什么都没有保存;请换用正式版本。".to_owned(),
+                "This build of the app cannot encrypt the database, and nothing was saved; use a \
+                 released one.",
             ),
             StoreError::Newer(_) => (
                 "newer_database",
@@ -129,6 +190,46 @@ impl From<&StoreError> for Sentence {
     }
 }
 
+impl From<&Incident> for Sentence {
+    fn from(incident: &Incident) -> Self {
+        let Incident {
+            aside,
+            queued,
+            salvaged,
+            lost,
+            ..
+        } = incident;
+        let (zh, en) = match incident.why {
+            Why::Damaged => ("数据库文件损坏", "The database was damaged"),
+            Why::Restored => (
+                "这些数据是从备份恢复或从别处复制来的",
+                "These files are a restored backup or a copy",
+            ),
+        };
+        let (device_zh, device_en) = match incident.same_device {
+            true => (
+                "手机已重建,同步后恢复全部记录",
+                "the phone was rebuilt, and syncing brings every record back",
+            ),
+            false => (
+                "这是一台新设备,需要重新登记",
+                "this is a new device and must enrol again",
+            ),
+        };
+        Self::new(
+            incident.why.word(),
+            format!(
+                "{zh},已移到 {aside},没有删除;{device_zh}。未上传的操作:待上传 {queued} 项,待本人重做 {salvaged} 项,内容丢失 {lost} 项。"
+            ),
+            format!(
+                "{en}; they were moved to {aside}, nothing was deleted; {device_en}. Actions not \
+                 sent: {queued} queued, {salvaged} to be done again, {lost} of which only the \
+                 name is left."
+            ),
+        )
+    }
+}
+
 impl From<&DeviceError> for Sentence {
     fn from(error: &DeviceError) -> Self {
         match error {
@@ -140,10 +241,20 @@ impl From<&DeviceError> for Sentence {
                 "这部手机还没有登记,请先用管理员给的登记码登记。",
                 "This phone is not enrolled yet; enrol it with a ticket from the administrator.",
             ),
+            DeviceError::NoDirectory => Self::new(
+                "no_directory",
+                "名录随损坏的数据库丢失了,请先同步一次。",
+                "The directory was lost with the damaged database; sync once.",
+            ),
             DeviceError::AlreadyEnrolled(person) => Self::new(
                 "already_enrolled",
-                format!("这部手机已经登记在 {person} 名下。"),
-                format!("This phone is enrolled already, for {person}."),
+                format!(
+                    "这部手机已经登记在 {person} 名下;服务器不认识它时,请用 shaodao enrol --again 重新登记。"
+                ),
+                format!(
+                    "This phone is enrolled already, for {person}; if the server does not know \
+                     it, use `shaodao enrol --again`."
+                ),
             ),
             DeviceError::Document(error) => Self::new(
                 "document",
@@ -151,6 +262,34 @@ impl From<&DeviceError> for Sentence {
                 format!("The record cannot be written; nothing was saved: {error}"),
             ),
             DeviceError::Envelope(error) => error.reason().into(),
+            DeviceError::Ticket(error) => Self::new(
+                "not_a_ticket",
+                "登记码不对:应为十个字母或数字,或扫描到的 shaodao://enrol?… 整行。",
+                format!(
+                    "Not a ticket ({error}): ten letters or digits, or the whole \
+                     shaodao://enrol?… line of a QR code."
+                ),
+            ),
+            DeviceError::Hidden(blind) => blind.into(),
+            DeviceError::NothingToRedo => Self::new(
+                "nothing_to_redo",
+                "没有这样一条可以重做的操作;请看 shaodao troubles。",
+                "There is no such action to do again; see `shaodao troubles`.",
+            ),
+            DeviceError::WrongServer => Self::new(
+                "wrong_server",
+                "应答的不是您街道的服务器,已停止,什么都没有交出去;请联系管理员。",
+                "Another server than your street's answered; stopped, nothing was handed over, \
+                 ask the administrator.",
+            ),
+            DeviceError::Edition(_) => Self::new(
+                "directory_not_trusted",
+                "服务器发来的名录没有通过验证,没有采用,原有名录和待上传的都还在;请联系管理员。",
+                format!(
+                    "The directory that came is not to be trusted; it was not taken, what was \
+                     here stays, ask the administrator. ({error})"
+                ),
+            ),
             DeviceError::Wire(_) | DeviceError::Settle(_) | DeviceError::Pack(_) => Self::new(
                 "bad_reply",
                 "服务器的答复读不懂,什么都没有改动,待上传的都还在。",
@@ -168,6 +307,17 @@ impl From<&DeviceError> for Sentence {
     }
 }
 
+impl From<&PutOff> for Sentence {
+    fn from(put_off: &PutOff) -> Self {
+        let again = local_text(put_off.until_ms);
+        Self::new(
+            &put_off.code,
+            format!("{}{again}以后再传。", put_off.zh),
+            format!("{} Not before {again}.", put_off.en),
+        )
+    }
+}
+
 impl From<&TransportError> for Sentence {
     fn from(error: &TransportError) -> Self {
         match error {
@@ -181,6 +331,13 @@ impl From<&TransportError> for Sentence {
                 ),
             ),
             TransportError::Refused { code, zh, en, .. } => Self::new(code, zh, en),
+            TransportError::ComeBack(put_off) => put_off.into(),
+            TransportError::WrongPin => Self::new(
+                "wrong_pin",
+                "对方不是登记时的那台服务器,什么都没有发给它,待上传的都还在;请联系管理员。",
+                "This is not the server that the phone was enrolled at; nothing was said to it, \
+                 everything stays queued. Ask the administrator.",
+            ),
             TransportError::Address(address) => Self::new(
                 "address",
                 format!("不是服务器地址:{address};应为 http://主机:端口 或 https://主机"),

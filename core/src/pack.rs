@@ -4,10 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use chrono::NaiveDate;
 use serde::Deserialize;
 
-use crate::domain::calendar::{AreaClass, BadLimit, Calendar, Period};
+use crate::domain::calendar::{AreaClass, BadLimit};
 use crate::domain::codes::{CodePack, CodePackError};
 use crate::domain::directory::{
     Community, Directory, Grant, Grid, Organisation, Person, Policy, Post, Role,
@@ -17,6 +16,10 @@ use crate::domain::ladder::{Ladder, Rung};
 use crate::domain::order::{EscalationCause, Level};
 use crate::domain::place::{BadBoundary, Boundary, GridMap};
 use crate::domain::time::TimePolicy;
+
+pub mod calendar;
+
+use calendar::{CalendarError, CalendarPack};
 
 /// The directory of 华山街道 to try things with: real communities and codes,
 /// invented grids and people.
@@ -34,6 +37,9 @@ pub enum PackError {
     /// The code pack does not read.
     #[error(transparent)]
     Codes(#[from] CodePackError),
+    /// The calendars do not read.
+    #[error("directory pack: {0}")]
+    Calendars(#[from] CalendarError),
     /// No such code pack.
     #[error("directory pack: unknown code pack `{0}`; known: cjt214-2007")]
     UnknownCodes(String),
@@ -74,7 +80,8 @@ struct DirectoryPack {
     version: u64,
     street: StreetPack,
     codes: String,
-    calendar: CalendarPack,
+    calendar: String,
+    calendars: Vec<CalendarPack>,
     policy: PolicyPack,
     communities: Vec<CommunityPack>,
     posts: Vec<PostPack>,
@@ -92,25 +99,23 @@ struct StreetPack {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct CalendarPack {
-    version: String,
-    periods: Vec<(u32, u32)>,
-    weekdays: [bool; 7],
-    off: Vec<NaiveDate>,
-    worked: Vec<NaiveDate>,
-    horizon: Option<NaiveDate>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct PolicyPack {
     max_anchor_age_hours: u32,
     max_drift_minutes: u32,
     arrival_radius_m: Option<u32>,
     rework_limit: Option<String>,
+    #[serde(default = "fortnight")]
+    lease_days: u32,
+    #[serde(default = "fortnight")]
+    waiting_days: u32,
     clock_jump_minutes: Option<u32>,
     downtime_hours: Option<u32>,
     ladder: Option<Vec<RungPack>>,
+}
+
+/// Fourteen days, where a pack does not say.
+fn fortnight() -> u32 {
+    14
 }
 
 #[derive(Debug, Deserialize)]
@@ -137,6 +142,8 @@ struct CommunityPack {
     code: String,
     name: String,
     class: String,
+    #[serde(default)]
+    retired: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -161,9 +168,9 @@ struct GridPack {
     code: String,
     name: String,
     community: String,
-    /// Kept in the data for the day a grid is redrawn under its code.
-    #[serde(rename = "version")]
-    _version: u32,
+    version: u32,
+    #[serde(default)]
+    retired: Option<u64>,
     ring: Vec<(f64, f64)>,
 }
 
@@ -203,8 +210,19 @@ pub fn directory(json: &[u8]) -> Result<Directory, PackError> {
             let class = class(&community.class, || {
                 format!("class of community {}", community.code)
             })?;
-            let CommunityPack { code, name, .. } = community;
-            Ok((code.clone(), Community { code, name, class }))
+            let CommunityPack {
+                code,
+                name,
+                retired,
+                ..
+            } = community;
+            let community = Community {
+                code,
+                name,
+                class,
+                retired,
+            };
+            Ok((community.code.clone(), community))
         })
         .collect::<Result<BTreeMap<_, _>, PackError>>()?;
     let mut grids = BTreeMap::new();
@@ -217,17 +235,30 @@ pub fn directory(json: &[u8]) -> Result<Directory, PackError> {
             code: grid.code.clone(),
             error,
         })?;
-        outlines.push((grid.code.clone(), boundary));
-        let (code, name, community) = (grid.code, grid.name, grid.community);
+        // Nothing is found in a grid that was given up.
+        if grid.retired.is_none() {
+            outlines.push((grid.code.clone(), boundary));
+        }
+        let GridPack {
+            code,
+            name,
+            community,
+            version,
+            retired,
+            ..
+        } = grid;
         grids.insert(
             code.clone(),
             Grid {
                 code,
                 name,
                 community,
+                version,
+                retired,
             },
         );
     }
+    let (calendar, past_calendars) = calendar::editions(&pack.calendar, pack.calendars)?;
     let mut directory = Directory {
         version: pack.version,
         street: pack.street.code,
@@ -264,7 +295,8 @@ pub fn directory(json: &[u8]) -> Result<Directory, PackError> {
             })
             .collect(),
         codes: codes(&pack.codes)?,
-        calendar: calendar(pack.calendar),
+        calendar,
+        past_calendars,
         policy: policy(&pack.policy)?,
         ladder: ladder(pack.policy.ladder)?,
     };
@@ -273,6 +305,18 @@ pub fn directory(json: &[u8]) -> Result<Directory, PackError> {
         directory.people.insert(person.id.clone(), person);
     }
     Ok(directory)
+}
+
+/// The edition that a pack says it is, without reading the rest.
+///
+/// # Errors
+/// Not JSON with a version.
+pub fn version(json: &[u8]) -> Result<u64, PackError> {
+    #[derive(Deserialize)]
+    struct Numbered {
+        version: u64,
+    }
+    Ok(serde_json::from_slice::<Numbered>(json)?.version)
 }
 
 /// A code pack that is built in.
@@ -299,22 +343,6 @@ fn class(word: &str, what: impl FnOnce() -> String) -> Result<AreaClass, PackErr
     }
 }
 
-fn calendar(pack: CalendarPack) -> Calendar {
-    let off = pack.off.into_iter().map(|date| (date, false));
-    let worked = pack.worked.into_iter().map(|date| (date, true));
-    Calendar {
-        version: pack.version,
-        periods: pack
-            .periods
-            .into_iter()
-            .map(|(from_min, to_min)| Period { from_min, to_min })
-            .collect(),
-        weekdays: pack.weekdays,
-        exceptions: off.chain(worked).collect(),
-        horizon: pack.horizon,
-    }
-}
-
 fn policy(pack: &PolicyPack) -> Result<Policy, PackError> {
     let usual = Policy::default();
     Ok(Policy {
@@ -333,6 +361,8 @@ fn policy(pack: &PolicyPack) -> Result<Policy, PackError> {
         downtime_ms: pack
             .downtime_hours
             .map_or(usual.downtime_ms, |hours| i64::from(hours) * 3_600_000),
+        lease_ms: i64::from(pack.lease_days) * 24 * 3_600_000,
+        waiting_ms: i64::from(pack.waiting_days) * 24 * 3_600_000,
     })
 }
 
@@ -404,7 +434,8 @@ fn read_person(pack: PersonPack, directory: &Directory) -> Result<Person, PackEr
         })?;
         let exists = match role {
             Role::Liaison => directory.organisations.contains_key(&scope),
-            _ => directory.knows_area(&scope),
+            // A role outlives its grid until somebody moves its holder.
+            _ => directory.has_known_area(&scope),
         };
         if !exists {
             return Err(dangling(format!("a role of {}", pack.id), &scope));

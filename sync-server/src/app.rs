@@ -9,24 +9,34 @@ use std::thread::JoinHandle;
 use rusqlite::{Connection, OptionalExtension};
 
 use shaodao_core::domain;
-use shaodao_core::domain::directory::Directory;
-use shaodao_core::domain::ids::{DeviceId, EnvelopeHash, PersonId};
-use shaodao_core::sync::wire::{Judgement, Standing, SyncReply, SyncRequest, Unreadable};
+use shaodao_core::domain::directory::{DeviceState, Directory};
+use shaodao_core::domain::ids::{DeviceId, EnvelopeHash, PersonId, RecordId};
+use shaodao_core::sync::wire::{
+    EnrolReply, Judgement, SessionReply, SessionRequest, Standing, SyncReply, SyncRequest,
+    Unreadable,
+};
 
 use crate::clock::{Clock, Jump};
 use crate::db::{self, DbError};
+use crate::devices::Note;
+use crate::directory;
 use crate::engine::{Caller, DATABASE, Engine, EngineError, sha256};
 use crate::feed;
 use crate::ingest::{Checked, KnownDevice, check};
+use crate::keys;
+use crate::limits::Limits;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::private;
+use crate::quota::{self, OverQuota};
+use crate::session::{self, Challenges};
 use crate::timers::BATCH;
 use crate::writer::{WriteFailed, Writer};
 
 /// A phone's digest is compared once in so long, milliseconds.
 const CHECK_EVERY_MS: i64 = 3_600_000;
-/// When a phone was heard of is written down once in so long, milliseconds.
+/// What a quiet phone says of itself is written down once in so long,
+/// milliseconds.
 const NOTE_EVERY_MS: i64 = 60_000;
 /// Most envelopes judged in one transaction, so that one phone with a month's
 /// backlog does not hold up the others.
@@ -40,8 +50,6 @@ pub struct App {
     pub clock: Clock,
     /// The one writer.
     pub writer: Writer,
-    /// Who is who and what is where.
-    pub directory: Arc<Directory>,
     /// For operators.
     pub metrics: Metrics,
     /// For phones that want to hear at once.
@@ -49,9 +57,34 @@ pub struct App {
     path: PathBuf,
     readers: Mutex<Vec<Connection>>,
     devices: RwLock<HashMap<DeviceId, KnownDevice>>,
+    /// The edition in force when somebody last looked.
+    directory: RwLock<Arc<Directory>>,
     /// When each phone's contact was last written down.
     noted: Mutex<HashMap<DeviceId, i64>>,
+    /// Digests of audience keys that are in the database.
+    audiences: Mutex<BTreeSet<[u8; 32]>>,
+    challenges: Challenges,
     epoch: Vec<u8>,
+}
+
+/// Whose reply it is, and what it is made from.
+struct Answering {
+    caller: Caller,
+    directory: Arc<Directory>,
+    keys: Vec<String>,
+    audience: [u8; 32],
+}
+
+/// A sync request that was not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncFailed {
+    /// Something could not be written or read.
+    #[error(transparent)]
+    Write(#[from] WriteFailed),
+    /// The day's limit of the device is reached, and nothing of what was pushed
+    /// fits.
+    #[error("the day's limit is reached")]
+    OverQuota(OverQuota),
 }
 
 impl App {
@@ -73,13 +106,15 @@ impl App {
         let app = Self {
             clock,
             writer,
-            directory,
             metrics: Metrics::new(),
             live: Live::new(),
             path: folder.join(DATABASE),
             readers: Mutex::new(Vec::new()),
             devices: RwLock::new(HashMap::new()),
+            directory: RwLock::new(directory),
             noted: Mutex::new(HashMap::new()),
+            audiences: Mutex::new(BTreeSet::new()),
+            challenges: Challenges::new(),
             epoch,
         };
         Ok((Arc::new(app), thread))
@@ -103,18 +138,49 @@ impl App {
         result
     }
 
+    /// The directory in force; an administrator's process may have made a new
+    /// edition a moment ago.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub fn directory(&self) -> Result<Arc<Directory>, EngineError> {
+        let known = {
+            let directory = self.directory.read();
+            directory.unwrap_or_else(PoisonError::into_inner).clone()
+        };
+        let version = self.read(directory::version)?;
+        if version == known.version {
+            return Ok(known);
+        }
+        let pack = self.read(|db| Ok(directory::current(db)))?;
+        let fresh = Arc::new(pack?);
+        let mut directory = self
+            .directory
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        directory.clone_from(&fresh);
+        tracing::info!(version, "a new edition of the directory");
+        Ok(fresh)
+    }
+
     /// The device that a session token belongs to.
     ///
     /// # Errors
     /// See [`DbError`].
     pub fn caller(&self, token: &str) -> Result<Option<Caller>, DbError> {
+        let now_ms = self.clock.now_ms();
         self.read(|db| {
-            let mut statement =
-                db.prepare_cached("SELECT device, person FROM device WHERE token_hash = ?1")?;
-            let caller = statement.query_row([sha256(token.as_bytes())], |row| {
+            let mut statement = db.prepare_cached(
+                "SELECT device, person, state FROM device
+                 WHERE token_hash = ?1 AND token_expires_ms > ?2",
+            )?;
+            let key = rusqlite::params![sha256(token.as_bytes()), now_ms];
+            let caller = statement.query_row(key, |row| {
+                let state: u8 = row.get(2)?;
                 Ok(Caller {
                     device: row.get(0).map(DeviceId)?,
                     person: row.get(1).map(PersonId)?,
+                    state: DeviceState::from_code(state).unwrap_or(DeviceState::Suspended),
                 })
             });
             Ok(caller.optional()?)
@@ -174,22 +240,65 @@ impl App {
         }
     }
 
+    /// Gives a device a challenge, or a session for a signed one; `None` if it
+    /// is not one of the street's devices or did not prove that it is.
+    ///
+    /// # Errors
+    /// See [`WriteFailed`].
+    pub async fn session(
+        &self,
+        request: SessionRequest,
+    ) -> Result<Option<SessionReply>, WriteFailed> {
+        let device =
+            DeviceId::from_slice(&request.device).ok_or(EngineError::Malformed("device"))?;
+        let now_ms = self.clock.now_ms();
+        let Some(known) = self.known_device(device).map_err(EngineError::from)? else {
+            return Ok(None);
+        };
+        if request.signature.is_empty() {
+            return Ok(Some(SessionReply {
+                challenge: self.challenges.draw(device, now_ms)?,
+                session: None,
+            }));
+        }
+        let Some(challenge) = self.challenges.take(device, now_ms) else {
+            return Ok(None);
+        };
+        let signature = &request.signature;
+        let proven = self
+            .read(|db| session::is_proven(db, device, &known.key, &challenge, signature))
+            .map_err(EngineError::from)?;
+        if !proven {
+            return Ok(None);
+        }
+        let session: EnrolReply = self
+            .writer
+            .submit(move |engine| engine.open_session(device, request.directory, &request.app))
+            .await?;
+        Ok(Some(SessionReply {
+            challenge: Vec::new(),
+            session: Some(session),
+        }))
+    }
+
     /// Answers a sync request: judges what was pushed, then pulls.
     ///
     /// # Errors
-    /// See [`WriteFailed`]; whatever was judged before stays judged, and the
+    /// See [`SyncFailed`]; whatever was judged before stays judged, and the
     /// phone will send everything again.
     pub async fn sync(
         self: &Arc<Self>,
         caller: Caller,
         request: SyncRequest,
-    ) -> Result<SyncReply, WriteFailed> {
-        let checked = self.check_all(&request).await?;
+        limits: &Limits,
+    ) -> Result<SyncReply, SyncFailed> {
+        let directory = self.directory().map_err(WriteFailed::Engine)?;
+        let checked = self.check_all(&request, &directory.street).await?;
         let mut verdicts = Vec::new();
         let mut unreadable = Vec::new();
         let mut authentic = Vec::new();
-        self.note_contact(caller.device).await?;
         let now_ms = self.believed_ms();
+        let mut note = self.note(&caller, &request);
         for (index, checked) in checked.into_iter().enumerate() {
             match checked {
                 Checked::Authentic(sealed) => authentic.push(*sealed),
@@ -206,12 +315,30 @@ impl App {
                 }),
             }
         }
+        if !authentic.is_empty() {
+            let (app, limits, device) = (self.clone(), limits.clone(), caller.device);
+            let fitted = blocking(move || {
+                app.read(|db| quota::fitting(db, &limits, device, now_ms, authentic))
+            });
+            let (fits, over) = fitted.await?;
+            match over {
+                Some(over) if fits.is_empty() && verdicts.is_empty() && unreadable.is_empty() => {
+                    return Err(SyncFailed::OverQuota(over));
+                }
+                // The rest gets no verdict: it stays in the phone's outbox.
+                _ => authentic = fits,
+            }
+        }
         while !authentic.is_empty() {
             let rest = authentic.split_off(authentic.len().min(JUDGE_AT_ONCE));
             let batch = std::mem::replace(&mut authentic, rest);
+            let note = note.take();
             let judged = self
                 .writer
                 .submit(move |engine| {
+                    if let Some(note) = &note {
+                        engine.note_contact(note)?;
+                    }
                     batch
                         .iter()
                         .map(|sealed| engine.judge(sealed))
@@ -239,8 +366,18 @@ impl App {
         if !(verdicts.is_empty() && kept.is_empty()) {
             self.live.announce();
         }
+        if let Some(note) = note {
+            // Nobody waits for it; a lost one is made again in a minute.
+            let writer = self.writer.clone();
+            tokio::spawn(async move {
+                let _ = writer
+                    .submit(move |engine| engine.note_contact(&note))
+                    .await;
+            });
+        }
+        let answering = self.answering(caller, directory).await?;
         let app = self.clone();
-        let reply = blocking(move || app.reply(&caller, &request, verdicts, unreadable)).await?;
+        let reply = blocking(move || app.reply(&answering, &request, verdicts, unreadable)).await?;
         let reply = SyncReply {
             private_kept: kept.iter().map(|item| item.0.to_vec().into()).collect(),
             ..reply
@@ -248,35 +385,69 @@ impl App {
         Ok(reply)
     }
 
-    /// Writes down now and then when a phone was heard of.
-    async fn note_contact(&self, device: DeviceId) -> Result<(), WriteFailed> {
-        let now_ms = self.clock.now_ms();
-        let quiet = {
-            let mut noted = lock(&self.noted);
-            let before = noted.insert(device, now_ms);
-            let quiet = before.filter(|before| now_ms - before < NOTE_EVERY_MS);
-            noted.extend(quiet.map(|before| (device, before)));
-            quiet.is_some()
-        };
-        match quiet {
-            true => Ok(()),
-            false => {
-                let note = move |engine: &mut Engine| engine.note_contact(device);
-                self.writer.submit(note).await
-            }
+    /// What a phone says of itself, if it is to be written down: with what it
+    /// pushed, else now and then.
+    fn note(&self, caller: &Caller, request: &SyncRequest) -> Option<Note> {
+        let now_ms = self.believed_ms();
+        let mut noted = lock(&self.noted);
+        let before = noted.get(&caller.device);
+        let quiet = before.is_some_and(|before| now_ms - before < NOTE_EVERY_MS);
+        if quiet && request.push.is_empty() {
+            return None;
         }
+        noted.insert(caller.device, now_ms);
+        let sent = u32::try_from(request.push.len()).unwrap_or(u32::MAX);
+        Some(Note {
+            device: caller.device,
+            at_ms: now_ms,
+            backlog: request.backlog.unwrap_or(0).saturating_sub(sent),
+            app: request.app.clone(),
+        })
+    }
+
+    /// The audience keys of a caller; they are kept by their digest, so that a
+    /// phone that comes with another one can be told what it lost.
+    async fn answering(
+        &self,
+        caller: Caller,
+        directory: Arc<Directory>,
+    ) -> Result<Answering, WriteFailed> {
+        let keys = feed::keys_of(directory.keys_of(&caller.person), caller.device);
+        let joined = keys.join("\n");
+        let audience = sha256(joined.as_bytes());
+        let known = lock(&self.audiences).contains(&audience);
+        if !known {
+            self.writer
+                .submit(move |engine| {
+                    engine.db.execute(
+                        "INSERT OR IGNORE INTO audience_set (digest, keys) VALUES (?1, ?2)",
+                        rusqlite::params![audience, joined],
+                    )?;
+                    Ok(())
+                })
+                .await?;
+            lock(&self.audiences).insert(audience);
+        }
+        Ok(Answering {
+            caller,
+            directory,
+            keys,
+            audience,
+        })
     }
 
     /// Checks what was pushed, on as many threads as there are.
     async fn check_all(
         self: &Arc<Self>,
         request: &SyncRequest,
+        street: &str,
     ) -> Result<Vec<Checked>, WriteFailed> {
         let mut parts = Vec::new();
         for part in request.push.chunks(CHECK_AT_ONCE) {
             let part: Vec<Vec<u8>> = part.iter().map(|bytes| bytes.to_vec()).collect();
-            let app = self.clone();
-            parts.push(tokio::spawn(blocking(move || app.check_some(&part))));
+            let (app, street) = (self.clone(), street.to_owned());
+            let check = move || app.check_some(&part, &street);
+            parts.push(tokio::spawn(blocking(check)));
         }
         let mut checked = Vec::with_capacity(request.push.len());
         for part in parts {
@@ -285,12 +456,12 @@ impl App {
         Ok(checked)
     }
 
-    fn check_some(&self, push: &[Vec<u8>]) -> Result<Vec<Checked>, DbError> {
+    fn check_some(&self, push: &[Vec<u8>], street: &str) -> Result<Vec<Checked>, DbError> {
         let mut failed = None;
         let checked = push
             .iter()
             .map(|bytes| {
-                check(bytes, &self.directory.street, |device| {
+                check(bytes, street, |device| {
                     self.known_device(device).unwrap_or_else(|error| {
                         failed = Some(error);
                         None
@@ -334,43 +505,69 @@ impl App {
 
     fn reply(
         &self,
-        caller: &Caller,
+        answering: &Answering,
         request: &SyncRequest,
         verdicts: Vec<Judgement>,
         unreadable: Vec<Unreadable>,
     ) -> Result<SyncReply, DbError> {
+        let Answering {
+            caller,
+            directory,
+            keys,
+            audience,
+        } = answering;
+        let now_ms = self.clock.now_ms();
+        if caller.state != DeviceState::Active {
+            // It may hand in, and hears what became of that; nothing else.
+            return Ok(SyncReply {
+                epoch: request.epoch.clone(),
+                server_ms: now_ms,
+                verdicts: verdicts.iter().map(Judgement::to_wire).collect(),
+                cursor: request.cursor,
+                audience: request.audience.clone(),
+                unreadable,
+                device: Some(caller.state.code()),
+                private_cursor: request.private_cursor,
+                ..SyncReply::default()
+            });
+        }
         let just_sent: BTreeSet<EnvelopeHash> =
             verdicts.iter().map(|verdict| verdict.hash).collect();
-        let keys = feed::keys_of(self.directory.keys_of(&caller.person), caller.device);
-        let audience = sha256(keys.join("\n").as_bytes());
         let another_life = !request.epoch.is_empty() && request.epoch != self.epoch;
-        // Whoever sees more than before starts over; so does whoever comes from
-        // another life of this server.
-        let widened = !request.audience.is_empty() && request.audience != audience;
-        let cursor = match another_life || widened {
+        // Whoever sees something else than before starts over; so does whoever
+        // comes from another life of this server.
+        let changed = !request.audience.is_empty() && request.audience != audience;
+        let cursor = match another_life || changed {
             true => 0,
             false => request.cursor,
         };
-        let now_ms = self.believed_ms();
         self.read(|db| {
             // One snapshot for all of the reply.
             let snapshot = db.unchecked_transaction()?;
             let start_over =
-                cursor > 0 && self.differs(&snapshot, caller, request, &keys, now_ms)?;
+                cursor > 0 && self.differs(&snapshot, caller, request, keys, now_ms)?;
             let cursor = if start_over { 0 } else { cursor };
             let budget = usize::try_from(request.budget)
                 .unwrap_or(usize::MAX)
                 .min(2 << 20);
-            let pulled = feed::pull(&snapshot, &keys, caller.device, cursor, budget, &just_sent)?;
-            let readers = domain::private::keys_of(&self.directory, &caller.person);
-            let private_cursor = match another_life || widened {
+            let readers = domain::private::keys_of(directory, &caller.person);
+            let private_cursor = match another_life || changed {
                 true => 0,
                 false => request.private_cursor,
             };
             let private = private::pull(&snapshot, &readers, private_cursor)?;
-            let directory = match request.directory == self.directory.version {
-                true => None,
-                false => db::meta::<Vec<u8>>(&snapshot, "directory")?.map(Into::into),
+            let pulled = feed::pull(&snapshot, keys, caller, cursor, budget, &just_sent)?;
+            let edition = match request.directory == directory.version {
+                true => Vec::new(),
+                false => directory::newer_than(&snapshot, &directory.street, request.directory)?,
+            };
+            let key_changes = match edition.is_empty() {
+                true => Vec::new(),
+                false => keys::changes_since(&snapshot, request.directory)?,
+            };
+            let drops = match changed {
+                true => lost(&snapshot, &request.audience, keys)?,
+                false => Vec::new(),
             };
             self.metrics
                 .feed_head
@@ -383,16 +580,19 @@ impl App {
                 items: pulled.items,
                 cursor: pulled.cursor,
                 more: pulled.more || private.more,
-                directory,
+                directory: (!edition.is_empty()).then(|| edition.into()),
                 // The reply itself begins at 0 already; the phone keeps the
                 // cursor that it ends with.
                 start_over: false,
-                drops: Vec::new(),
+                drops: drops.iter().map(|id| id.0.to_vec().into()).collect(),
                 audience: audience.to_vec(),
                 unreadable,
                 private: private.items,
                 private_cursor: private.cursor,
                 private_kept: Vec::new(),
+                device: None,
+                key_changes: (!key_changes.is_empty()).then_some(key_changes),
+                notices: (!pulled.notices.is_empty()).then_some(pulled.notices),
             })
         })
     }
@@ -438,6 +638,18 @@ impl App {
         }
         Ok(!same)
     }
+}
+
+/// Records that whoever had the audience of this digest does not see any more.
+fn lost(db: &Connection, digest: &[u8], keys: &[String]) -> Result<Vec<RecordId>, DbError> {
+    let mut statement = db.prepare_cached("SELECT keys FROM audience_set WHERE digest = ?1")?;
+    let before: Option<String> = statement.query_row([digest], |row| row.get(0)).optional()?;
+    let before = before.unwrap_or_default();
+    let lost: Vec<&str> = before
+        .lines()
+        .filter(|key| !keys.iter().any(|kept| kept == key))
+        .collect();
+    feed::lost_records(db, &lost, keys)
 }
 
 /// Runs blocking work off the async threads.

@@ -1,7 +1,14 @@
 //! The one writer. Everything that changes the database is a method of
 //! [`Engine`], split over the modules of the sentence: [`crate::ingest`] judges
 //! and writes, [`crate::projection`] projects, [`crate::feed`] publishes,
-//! [`crate::escalate`] escalates.
+//! [`crate::escalate`] escalates; and over what administrators do:
+//! [`crate::enrol`], [`crate::devices`], [`crate::directory`],
+//! [`crate::quarantine`], [`crate::keys`].
+//!
+//! An administrator's command is another process with an engine of its own on
+//! the same database. Whoever begins a transaction first looks whether somebody
+//! else has written since ([`Engine::in_transaction`]), and then forgets what it
+//! had in memory.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -11,25 +18,26 @@ use ed25519_dalek::SigningKey;
 use lru::LruCache;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, TransactionBehavior};
 use sha2::{Digest, Sha256};
 
 use shaodao_core::document::Document;
 use shaodao_core::domain::action::RecordKind;
-use shaodao_core::domain::directory::Directory;
-use shaodao_core::domain::ids::{BootId, DeviceId, PersonId, RecordId};
-use shaodao_core::pack::{self, PackError};
-use shaodao_core::sync::wire::{EnrolReply, EnrolRequest};
+use shaodao_core::domain::directory::{DeviceState, Directory};
+use shaodao_core::domain::ids::{BootId, DeviceId, EnvelopeHash, PersonId, RecordId};
+use shaodao_core::pack::PackError;
+use shaodao_core::sync::enrol::ALPHABET;
 
 use crate::clock::{Clock, Watch};
 use crate::db::{self, DbError, rows};
+use crate::{directory, keys};
 
 /// Documents kept in memory between requests.
 const CACHED_DOCUMENTS: NonZeroUsize = capacity(1_000);
 /// Audience keys kept in memory between requests.
 const CACHED_KEYS: NonZeroUsize = capacity(4_096);
-/// A ticket is worth something for so long, milliseconds.
-pub const TICKET_MS: i64 = 15 * 60_000;
+/// Devices whose newest envelope is kept in memory.
+const CACHED_CHAINS: NonZeroUsize = capacity(1_000);
 
 /// The server could not do what was asked; nothing was half-done.
 #[derive(Debug, thiserror::Error)]
@@ -43,12 +51,15 @@ pub enum EngineError {
     /// No random numbers from the system.
     #[error("no random numbers from the system: {0}")]
     Random(String),
-    /// The ticket is unknown, used or too old.
-    #[error("the ticket is not valid")]
-    Ticket,
     /// Nobody by that name in the directory.
     #[error("{0} is not in the directory")]
     UnknownPerson(String),
+    /// What an administrator named is not there, or more than one thing is.
+    #[error("{0}")]
+    NoSuch(String),
+    /// What an administrator asked for is not possible.
+    #[error("{0}")]
+    NotPossible(String),
     /// The request's fields make no sense.
     #[error("the request is malformed: {0}")]
     Malformed(&'static str),
@@ -67,6 +78,8 @@ pub struct Caller {
     pub device: DeviceId,
     /// Whose.
     pub person: PersonId,
+    /// Whether it may take part.
+    pub state: DeviceState,
 }
 
 /// The steps of a transaction that performs an escalation, for rehearsals of
@@ -119,10 +132,12 @@ pub struct Engine {
     /// Compares the clocks.
     pub(crate) watch: Watch,
     rehearse: Option<Rehearse>,
-    data_version: i64,
     /// Personal data was destroyed; the write-ahead log still has its pages.
     pub(crate) must_empty_log: bool,
-    rng: StdRng,
+    /// Number and hash of each device's newest envelope.
+    pub(crate) chains: LruCache<DeviceId, (i64, EnvelopeHash)>,
+    pub(crate) rng: StdRng,
+    data_version: i64,
 }
 
 impl Engine {
@@ -141,22 +156,20 @@ impl Engine {
         if let Some(now_ms) = db::meta::<i64>(&transaction, "rehearsal_now_ms")? {
             clock.set(now_ms);
         }
-        let json = match db::meta::<Vec<u8>>(&transaction, "directory")? {
-            Some(json) => json,
-            None => {
-                db::set_meta(&transaction, "directory", &directory_json)?;
-                directory_json.to_vec()
-            }
-        };
         if db::meta::<Vec<u8>>(&transaction, "epoch")?.is_none() {
             db::set_meta(&transaction, "epoch", &DeviceId::random(&mut rng).0)?;
         }
-        let (device, key) = identity(&transaction, &mut rng, clock.now_ms())?;
+        let now_ms = clock.now_ms();
+        let (device, key) = keys::identity(&transaction, &mut rng, now_ms)?;
+        let directory = match directory::version(&transaction)? {
+            0 => directory::first_edition(&transaction, &key, directory_json, now_ms)?,
+            _ => directory::current(&transaction)?,
+        };
         transaction.commit()?;
         Ok(Self {
             data_version: data_version(&db)?,
             db,
-            directory: Arc::new(pack::directory(&json)?),
+            directory: Arc::new(directory),
             clock,
             device,
             key,
@@ -167,6 +180,7 @@ impl Engine {
             rehearse: None,
             // A process that died in between leaves this to the next one.
             must_empty_log: true,
+            chains: LruCache::new(CACHED_CHAINS),
             rng,
         })
     }
@@ -207,8 +221,20 @@ impl Engine {
             return Err(error.into());
         }
         self.at(Step::Committed);
-        self.empty_log()?;
+        self.empty_log();
         Ok(result)
+    }
+
+    /// Does one thing in a durable transaction of its own, wholly or not at
+    /// all.
+    ///
+    /// # Errors
+    /// As `work`, or the commit failed.
+    pub fn alone<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        self.in_transaction(|engine| engine.in_savepoint(work))?
     }
 
     /// Does one thing inside the transaction in hand, wholly or not at all.
@@ -231,113 +257,54 @@ impl Engine {
 
     /// Empties the write-ahead log after something was destroyed, unless a
     /// reader still needs it: then at the next commit.
-    fn empty_log(&mut self) -> Result<(), EngineError> {
+    fn empty_log(&mut self) {
         if self.must_empty_log {
-            let busy: bool = self
+            let busy = self
                 .db
-                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-            self.must_empty_log = busy;
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+            self.must_empty_log = busy.unwrap_or(true);
         }
-        Ok(())
     }
 
     /// After a rollback memory may be ahead of the database.
-    fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.documents.clear();
         self.keys.clear();
+        self.chains.clear();
     }
 
     /// If another process has written, memory is behind the database.
     fn notice_others(&mut self) -> Result<(), EngineError> {
         let data_version = data_version(&self.db)?;
-        if data_version != self.data_version {
-            self.data_version = data_version;
-            self.forget();
+        if data_version == self.data_version {
+            return Ok(());
         }
+        self.data_version = data_version;
+        self.forget();
+        if directory::version(&self.db)? != self.directory.version {
+            self.directory = Arc::new(directory::current(&self.db)?);
+        }
+        let (device, key) = keys::known_identity(&self.db)?
+            .ok_or(DbError::Value("the server's own key is gone"))?;
+        (self.device, self.key) = (device, key);
         Ok(())
     }
 
-    /// Writes down when a phone was heard of.
-    pub(crate) fn note_contact(&mut self, device: DeviceId) -> Result<(), EngineError> {
-        self.db
-            .prepare_cached("UPDATE device SET last_sync_ms = ?2 WHERE device = ?1")?
-            .execute(params![device.0, self.believed_ms()])?;
-        Ok(())
-    }
-
-    /// Opens a ticket for a person: 10 characters, to be typed within 15
-    /// minutes, good for one device.
+    /// Remembers the time of a rehearsal, for a restart and for administrators'
+    /// commands.
     ///
     /// # Errors
-    /// See [`EngineError`].
-    pub fn open_ticket(&mut self, person: &PersonId) -> Result<String, EngineError> {
-        if self.directory.person(person).is_none() {
-            return Err(EngineError::UnknownPerson(person.0.clone()));
-        }
-        let ticket = self.random_text(10);
-        let now_ms = self.clock.now_ms();
-        self.db.execute(
-            "INSERT INTO ticket (hash, person, expires_ms) VALUES (?1, ?2, ?3)",
-            params![sha256(ticket.as_bytes()), person.0, now_ms + TICKET_MS],
-        )?;
-        db::audit(&self.db, now_ms, "ticket", "administrator", &person.0)?;
-        Ok(ticket)
+    /// The database could not.
+    pub fn note_rehearsal(&mut self, now_ms: i64) -> Result<(), EngineError> {
+        Ok(db::set_meta(&self.db, "rehearsal_now_ms", &now_ms)?)
     }
 
-    /// Takes a ticket and makes the phone one of the street's devices.
+    /// Forgets the time of a rehearsal.
     ///
     /// # Errors
-    /// See [`EngineError`].
-    pub fn enrol(&mut self, request: &EnrolRequest) -> Result<EnrolReply, EngineError> {
-        let now_ms = self.clock.now_ms();
-        let device =
-            DeviceId::from_slice(&request.device).ok_or(EngineError::Malformed("device"))?;
-        let key: [u8; 32] = request
-            .key
-            .as_slice()
-            .try_into()
-            .map_err(|_| EngineError::Malformed("key"))?;
-        let key = ed25519_dalek::VerifyingKey::from_bytes(&key)
-            .map_err(|_| EngineError::Malformed("key"))?;
-        if key.is_weak() || request.app.len() > 40 {
-            return Err(EngineError::Malformed("key or app"));
-        }
-        let ticket = request.ticket.trim().to_uppercase();
-        let hash = sha256(ticket.as_bytes());
-        let person: Option<String> = self
-            .db
-            .query_row(
-                "DELETE FROM ticket WHERE hash = ?1 AND expires_ms >= ?2 RETURNING person",
-                params![hash, now_ms],
-                |row| row.get(0),
-            )
-            .optional()?;
-        let person = person.ok_or(EngineError::Ticket)?;
-        let token = self.random_text(52);
-        let taken = self.db.execute(
-            "INSERT OR IGNORE INTO device (device, person, key, token_hash, app, enrolled_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            params![
-                device.0,
-                person,
-                key.to_bytes(),
-                sha256(token.as_bytes()),
-                request.app,
-                now_ms
-            ],
-        )?;
-        if taken == 0 {
-            return Err(EngineError::Malformed("the device id is taken"));
-        }
-        db::audit(&self.db, now_ms, "enrol", &person, &device.to_string())?;
-        Ok(EnrolReply {
-            token,
-            person,
-            street: self.directory.street.clone(),
-            epoch: db::meta(&self.db, "epoch")?.unwrap_or_default(),
-            server_ms: now_ms,
-            directory: db::meta(&self.db, "directory")?.unwrap_or_default(),
-        })
+    /// The database could not.
+    pub fn end_rehearsal(&mut self) -> Result<(), EngineError> {
+        Ok(db::delete_meta(&self.db, "rehearsal_now_ms")?)
     }
 
     /// Runs `work` on a record's document, taken from memory or rebuilt.
@@ -359,10 +326,17 @@ impl Engine {
         result
     }
 
-    fn random_text(&mut self, length: usize) -> String {
+    /// 32 random bytes.
+    pub(crate) fn random_bytes(&mut self) -> [u8; 32] {
+        use rand::Rng;
+        let mut bytes = [0; 32];
+        self.rng.fill_bytes(&mut bytes);
+        bytes
+    }
+
+    /// So many characters of 5 random bits each.
+    pub(crate) fn random_text(&mut self, length: usize) -> String {
         use rand::RngExt;
-        // Crockford's base 32: no letter that could be read as a digit.
-        const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
         (0..length)
             .map(|_| char::from(ALPHABET[self.rng.random_range(0..32usize)]))
             .collect()
@@ -376,7 +350,7 @@ fn data_version(db: &Connection) -> Result<i64, DbError> {
 }
 
 /// The size of a cache; at least one.
-const fn capacity(size: usize) -> NonZeroUsize {
+pub(crate) const fn capacity(size: usize) -> NonZeroUsize {
     match NonZeroUsize::new(size) {
         Some(size) => size,
         None => NonZeroUsize::MIN,
@@ -389,36 +363,4 @@ pub const DATABASE: &str = "server.db";
 /// SHA-256, for secrets that are only ever compared.
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
-}
-
-/// The server's own device and key, made on first use.
-fn identity(
-    db: &Connection,
-    rng: &mut StdRng,
-    now_ms: i64,
-) -> Result<(DeviceId, SigningKey), EngineError> {
-    use rand::Rng;
-    let id: Option<[u8; 16]> = db::meta(db, "device")?;
-    let secret: Option<[u8; 32]> = db::meta(db, "device_key")?;
-    if let (Some(id), Some(secret)) = (id, secret) {
-        return Ok((DeviceId(id), SigningKey::from_bytes(&secret)));
-    }
-    let id = DeviceId::random(rng);
-    let mut secret = [0; 32];
-    rng.fill_bytes(&mut secret);
-    let key = SigningKey::from_bytes(&secret);
-    db::set_meta(db, "device", &id.0)?;
-    db::set_meta(db, "device_key", &secret)?;
-    db.execute(
-        "INSERT INTO device (device, person, key, token_hash, app, enrolled_ms)
-         VALUES (?1, ?2, ?3, NULL, ?4, ?5)",
-        params![
-            id.0,
-            PersonId::SERVER,
-            key.verifying_key().to_bytes(),
-            env!("CARGO_PKG_VERSION"),
-            now_ms
-        ],
-    )?;
-    Ok((id, key))
 }

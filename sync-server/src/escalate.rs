@@ -198,7 +198,7 @@ impl Engine {
             terms: limit.filter(|_| due.is_some()).map(|limit| Terms {
                 start_ms: now_ms,
                 limit,
-                calendar: calendar.version.clone(),
+                calendar: calendar.version().to_owned(),
                 policy: self.directory.policy_edition(),
             }),
             parent: Some(record),

@@ -9,6 +9,8 @@
 //! 3. A record that becomes visible to somebody later joins the feed again, for
 //!    them, with its whole history.
 //! 4. A phone pulls the positions after its cursor that are meant for it.
+//! 5. What was set aside is published to its author's own phones only, so that
+//!    its author hears of it on every one of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,10 +20,11 @@ use shaodao_core::domain::action::Party;
 use shaodao_core::domain::ids::{DeviceId, EnvelopeHash, PersonId, RecordId};
 use shaodao_core::domain::record::RecordState;
 use shaodao_core::envelope::Sealed;
-use shaodao_core::sync::wire::{Item, Judgement, hashes_to_wire};
+use shaodao_core::sync::wire::{Item, Judgement, Notice, hashes_to_wire};
 
 use crate::db::{DbError, rows};
-use crate::engine::{Engine, EngineError};
+use crate::devices;
+use crate::engine::{Caller, Engine, EngineError};
 
 /// Positions looked at for one reply, per audience key.
 const PAGE: usize = 4_096;
@@ -33,6 +36,8 @@ pub struct Pulled {
     pub items: Vec<Item>,
     /// Verdicts about envelopes of its own.
     pub verdicts: Vec<Judgement>,
+    /// What was set aside of the same person's other phones.
+    pub notices: Vec<Notice>,
     /// The new cursor.
     pub cursor: u64,
     /// There is more.
@@ -43,6 +48,19 @@ impl Engine {
     /// The newest position.
     pub(crate) fn feed_head(&self) -> Result<u64, EngineError> {
         Ok(head(&self.db)?)
+    }
+
+    /// A time at which a position was surely not published before: the receipt
+    /// of what stands there. `None` if nothing does.
+    pub(crate) fn published_at_ms(&self, position: u64) -> Result<Option<i64>, EngineError> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT envelope.received_at_ms FROM feed
+             JOIN envelope ON envelope.id = feed.envelope WHERE feed.position = ?1",
+        )?;
+        let received_at_ms = statement
+            .query_row([position.cast_signed()], |row| row.get(0))
+            .optional()?;
+        Ok(received_at_ms)
     }
 
     /// Publishes an accepted envelope to the audience of its record, and the
@@ -69,6 +87,16 @@ impl Engine {
         sealed: &Sealed,
     ) -> Result<(), EngineError> {
         let key = self.key_id(&device_key(sealed.envelope.device))?;
+        self.append(envelope, &[key].into())
+    }
+
+    /// Publishes an envelope to the phones of one person only.
+    pub(crate) fn append_for_person(
+        &mut self,
+        envelope: i64,
+        person: &PersonId,
+    ) -> Result<(), EngineError> {
+        let key = self.key_id(&person_key(person))?;
         self.append(envelope, &[key].into())
     }
 
@@ -252,14 +280,15 @@ pub fn keys_of(person_keys: Vec<String>, device: DeviceId) -> Vec<String> {
 
 /// What comes after `cursor` for these audience keys, up to `budget` bytes of
 /// envelopes (and always one). Envelopes that the phone sent in this very
-/// request are left out, others of its own come as verdicts.
+/// request are left out. Others of its own come as verdicts, and as items like
+/// anybody's: the phone may have lost them with its database.
 ///
 /// # Errors
 /// See [`DbError`].
 pub fn pull(
     db: &Connection,
     keys: &[String],
-    device: DeviceId,
+    caller: &Caller,
     cursor: u64,
     budget: usize,
     just_sent: &BTreeSet<EnvelopeHash>,
@@ -287,20 +316,31 @@ pub fn pull(
             continue;
         }
         let author: [u8; 16] = row.get(5)?;
-        if author == device.0 {
-            pulled.verdicts.push(judgement);
-            continue;
+        if author == caller.device.0 {
+            pulled.verdicts.push(judgement.clone());
         }
-        if !judgement.standing.is_shared() {
+        let is_shared = judgement.standing.is_shared();
+        if !is_shared && devices::person_of(db, DeviceId(author))?.as_ref() != Some(&caller.person)
+        {
             continue;
         }
         let envelope: Vec<u8> = row.get(6)?;
-        if room < envelope.len() && !pulled.items.is_empty() {
+        let is_empty = pulled.items.is_empty() && pulled.notices.is_empty();
+        if room < envelope.len() && !is_empty {
             pulled.cursor = position - 1;
             pulled.more = true;
             break;
         }
         room = room.saturating_sub(envelope.len());
+        if !is_shared {
+            pulled.notices.push(Notice {
+                envelope,
+                standing: judgement.standing.code(),
+                reason: judgement.reason.map(|reason| reason.code().to_owned()),
+                received_at_ms: judgement.received_at_ms,
+            });
+            continue;
+        }
         pulled.items.push(Item {
             envelope,
             received_at_ms: judgement.received_at_ms,
@@ -338,6 +378,47 @@ pub fn census(db: &Connection, keys: &[String], cursor: u64) -> Result<(u64, [u8
         digest.iter_mut().zip(hash.0).for_each(|(a, b)| *a ^= b);
     }
     Ok((hashes.len() as u64, digest))
+}
+
+/// Records that `lost` keys showed and that `kept` ones do not.
+///
+/// # Errors
+/// See [`DbError`].
+pub fn lost_records(
+    db: &Connection,
+    lost: &[&str],
+    kept: &[String],
+) -> Result<Vec<RecordId>, DbError> {
+    let ids = |names: &mut dyn Iterator<Item = &str>| -> Result<Vec<i64>, DbError> {
+        let mut ids = Vec::new();
+        for name in names {
+            ids.extend(key_id(db, name)?);
+        }
+        Ok(ids)
+    };
+    let kept: BTreeSet<i64> = ids(&mut kept.iter().map(String::as_str))?
+        .into_iter()
+        .collect();
+    let mut of_key = db.prepare_cached(
+        "SELECT DISTINCT record.id, record.record FROM audience
+         JOIN record ON record.id = audience.record WHERE audience.key = ?1",
+    )?;
+    let mut keys_of = db.prepare_cached("SELECT key FROM audience WHERE record = ?1")?;
+    let mut records = BTreeSet::new();
+    for key in ids(&mut lost.iter().copied())? {
+        let rows = of_key.query_map([key], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get(1).map(RecordId)?))
+        })?;
+        for row in rows {
+            let (record, id) = row?;
+            let keys = keys_of.query_map([record], |row| row.get::<_, i64>(0))?;
+            let keys: Vec<i64> = keys.collect::<Result<_, _>>()?;
+            if !keys.iter().any(|key| kept.contains(key)) {
+                records.insert(id);
+            }
+        }
+    }
+    Ok(records.into_iter().collect())
 }
 
 /// The positions after `cursor` for these keys, ascending, and the position up

@@ -1,7 +1,8 @@
 //! The sync server: merges what phones did offline, judges rights, and
 //! escalates what nobody answers.
 //!
-//! 1. [`http`] takes a request apart, nothing more.
+//! 1. [`http`] takes a request apart, nothing more; [`limits`] says how large
+//!    and how often, [`tls`] that nobody reads along.
 //! 2. [`ingest`] gives every envelope its verdict and writes it with the same
 //!    function as the phone.
 //! 3. [`projection`] keeps the rows, [`feed`] says who gets it; [`private`] does so for
@@ -11,10 +12,15 @@
 //! 5. [`doubles`] names findings that may be the same problem.
 //! 6. [`live`] says "pull now".
 //!
+//! Administrators decide who takes part and under which directory: [`enrol`],
+//! [`session`], [`devices`], [`directory`], [`quarantine`], [`keys`]; [`admin`]
+//! is their command line.
+//!
 //! All writing happens on one thread ([`writer`], [`engine`]); [`app`] is what
 //! handlers share.
 
 pub mod config;
+pub mod limits;
 // The order of the sentences above.
 pub mod clock;
 //
@@ -23,6 +29,10 @@ pub mod db;
 pub mod app;
 //
 pub mod http;
+//
+pub mod tls;
+//
+pub mod quota;
 //
 pub mod ingest;
 //
@@ -39,6 +49,20 @@ pub mod escalate;
 pub mod doubles;
 //
 pub mod live;
+//
+pub mod enrol;
+//
+pub mod session;
+//
+pub mod devices;
+//
+pub mod directory;
+//
+pub mod quarantine;
+//
+pub mod keys;
+//
+pub mod admin;
 //
 pub mod engine;
 //

@@ -7,6 +7,9 @@ use std::time::Duration;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use tokio::sync::watch;
 
+/// The count of changes that ends the streams.
+const STOPPED: u64 = u64::MAX;
+
 /// The announcer.
 #[derive(Debug)]
 pub struct Live {
@@ -26,6 +29,11 @@ impl Live {
         self.changes.send_modify(|count| *count += 1);
     }
 
+    /// Ends every stream, so that a server that stops need not wait for them.
+    pub fn stop(&self) {
+        self.changes.send_replace(STOPPED);
+    }
+
     /// A stream of `pull` events; several changes in a row may come as one.
     pub fn stream(
         &self,
@@ -33,6 +41,9 @@ impl Live {
         let mut changes = self.changes.subscribe();
         let events = async_stream::stream! {
             while changes.changed().await.is_ok() {
+                if *changes.borrow_and_update() == STOPPED {
+                    break;
+                }
                 yield Ok(Event::default().event("pull").data(""));
             }
         };

@@ -11,14 +11,14 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
-use shaodao_core::domain::calendar::local_text;
-use shaodao_core::domain::ids::PersonId;
 use shaodao_core::pack;
+use shaodao_server::admin;
 use shaodao_server::app::App;
 use shaodao_server::clock::Clock;
 use shaodao_server::config::{self, Config, Flags, LogFormat};
-use shaodao_server::engine::{Engine, TICKET_MS};
-use shaodao_server::http::router;
+use shaodao_server::engine::Engine;
+use shaodao_server::http;
+use shaodao_server::tls::Tls;
 
 /// The sync server of Shaodao (哨到): merges, judges, escalates.
 #[derive(Debug, Parser)]
@@ -37,6 +37,7 @@ struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve phones.
+    #[command(after_help = config::help())]
     Serve {
         /// Address to listen on [default: 127.0.0.1:8470].
         #[arg(long)]
@@ -47,45 +48,22 @@ enum Command {
         /// How the log looks.
         #[arg(long, value_enum)]
         log_format: Option<Format>,
+        /// Certificate chain (PEM); with --tls-key the server speaks TLS.
+        #[arg(long)]
+        tls_certificate: Option<PathBuf>,
+        /// Private key of the certificate (PEM).
+        #[arg(long)]
+        tls_key: Option<PathBuf>,
+        /// Listen without TLS although others can reach the address.
+        #[arg(long)]
+        allow_plain_http: bool,
         /// Rehearse: time begins here (Unix milliseconds) and moves only when
         /// `POST /rehearsal/clock` says so. Loopback addresses only.
         #[arg(long)]
         rehearsal_ms: Option<i64>,
     },
-    /// Administrate.
-    #[command(subcommand)]
-    Admin(Admin),
-}
-
-#[derive(Debug, Subcommand)]
-enum Admin {
-    /// Open enrolment tickets: ten characters, good for one phone and 15 minutes.
-    ///
-    /// Example: shaodao-server admin ticket --person P01006-01
-    Ticket {
-        /// Staff number; may be given several times.
-        #[arg(long, required = true)]
-        person: Vec<String>,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-        /// The time of a rehearsal, Unix milliseconds.
-        #[arg(long)]
-        rehearsal_ms: Option<i64>,
-    },
-    /// What the server believes of its clock.
-    #[command(subcommand)]
-    Clock(ClockCommand),
-}
-
-#[derive(Debug, Subcommand)]
-enum ClockCommand {
-    /// Say that the machine's clock is right: deadlines that were held fire.
-    Confirm {
-        /// The time of a rehearsal, Unix milliseconds.
-        #[arg(long)]
-        rehearsal_ms: Option<i64>,
-    },
+    /// Administrate: enrolment, devices, quarantine, directory.
+    Admin(admin::Args),
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -116,9 +94,15 @@ fn run(args: Args) -> Result<(), AnyError> {
             listen,
             directory,
             log_format,
+            tls_certificate,
+            tls_key,
+            allow_plain_http,
             rehearsal_ms,
         } => {
             flags.listen = listen;
+            flags.tls_certificate = tls_certificate;
+            flags.tls_key = tls_key;
+            flags.allow_plain_http = allow_plain_http.then_some(true);
             flags.directory = directory;
             flags.log_format = log_format.map(|format| match format {
                 Format::Text => LogFormat::Text,
@@ -131,13 +115,10 @@ fn run(args: Args) -> Result<(), AnyError> {
                 .build()?;
             runtime.block_on(serve(config, rehearsal_ms))
         }
-        Command::Admin(Admin::Ticket {
-            person,
-            json,
-            rehearsal_ms,
-        }) => {
+        Command::Admin(args_of_admin) => {
             let config = config::read(args.config.as_deref(), &flags)?;
-            tickets(&config, &person, json, rehearsal_ms)
+            let directory = directory_json(&config)?;
+            admin::run(args_of_admin, &config, &directory)
         }
         Command::Admin(Admin::Clock(ClockCommand::Confirm { rehearsal_ms })) => {
             let config = config::read(args.config.as_deref(), &flags)?;
@@ -150,33 +131,79 @@ async fn serve(config: Config, rehearsal_ms: Option<i64>) -> Result<(), AnyError
     if rehearsal_ms.is_some() && !config.listen.ip().is_loopback() {
         return Err("a rehearsal listens on a loopback address only".into());
     }
+    config.check_privacy()?;
+    let tls = match (&config.tls_certificate, &config.tls_key) {
+        (Some(certificate), Some(key)) => Some(Tls::open(certificate, key)?),
+        _ => None,
+    };
+    let acceptor = tls.as_ref().map(Tls::acceptor).transpose()?;
     let clock = rehearsal_ms.map_or_else(Clock::system, Clock::rehearsal);
     let directory = directory_json(&config)?;
     std::fs::create_dir_all(&config.data)
         .map_err(|error| format!("{}: {error}", config.data.display()))?;
     let (app, writer) = App::start(&config.data, clock.clone(), &directory)?;
+    // Administrators' commands live in the rehearsal's time as well, and in the
+    // machine's once a rehearsal is over.
+    let rehearsed = rehearsal_ms.map(|_| clock.now_ms());
+    let note = move |engine: &mut Engine| match rehearsed {
+        Some(now_ms) => engine.note_rehearsal(now_ms),
+        None => engine.end_rehearsal(),
+    };
+    app.writer.submit(note).await?;
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
     tracing::info!(
         listen = %listener.local_addr()?,
         data = %config.data.display(),
-        street = %app.directory.street_name,
+        street = %app.directory()?.street_name,
+        tls = tls.is_some(),
         "serving"
     );
+    if tls.is_none() && !config.listen.ip().is_loopback() {
+        tracing::warn!("without TLS others can read along; something in front must speak it");
+    }
+    if let Some(tls) = tls {
+        tracing::info!(pin = %tls.pin()?, "the certificate's pin");
+        tokio::spawn(watch_certificate(tls));
+    }
     // Somebody who starts the server from a program reads the port here.
     println!("listening on {}", listener.local_addr()?);
     if matches!(clock, Clock::System(_)) {
         tokio::spawn(watch_deadlines(app.clone(), config.escalation_poll_s));
     }
-    axum::serve(listener, router(app))
-        .with_graceful_shutdown(stop_signal())
-        .await?;
+    let router = http::limited_router(app.clone(), config.limits.clone());
+    http::serve(listener, acceptor, router, &config.limits, async {
+        stop_signal().await;
+        app.live.stop();
+    })
+    .await;
     // With the last handler gone the writer finishes what it has and ends; a
     // deadline watcher may still hold it, and the process ends all the same.
     tracing::info!("stopped");
     drop(writer);
     Ok(())
+}
+
+/// Reads the certificate again whenever the process gets SIGHUP.
+async fn watch_certificate(tls: Arc<Tls>) {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+            return;
+        };
+        while hangup.recv().await.is_some() {
+            match tls.reload() {
+                Ok(()) => tracing::info!("the certificate was read again"),
+                Err(error) => {
+                    tracing::error!(%error, "the certificate was not read again, the old one stays");
+                }
+            }
+        }
+    }
+    #[cfg(not(unix))]
+    drop(tls);
 }
 
 /// Fires what is due, again and again.
@@ -208,52 +235,6 @@ async fn stop_signal() {
     #[cfg(not(unix))]
     drop(interrupt.await);
     tracing::info!("stopping: requests in hand are answered first");
-}
-
-fn tickets(
-    config: &Config,
-    people: &[String],
-    json: bool,
-    rehearsal_ms: Option<i64>,
-) -> Result<(), AnyError> {
-    std::fs::create_dir_all(&config.data)?;
-    let clock = rehearsal_ms.map_or_else(Clock::system, Clock::rehearsal);
-    let mut engine = Engine::open(&config.data, clock, &directory_json(config)?)?;
-    let mut opened = Vec::new();
-    for person in people {
-        let person = PersonId(person.clone());
-        opened.push((engine.open_ticket(&person)?, person));
-    }
-    if json {
-        let list: Vec<_> = opened
-            .iter()
-            .map(|(ticket, person)| serde_json::json!({"person": person.0, "ticket": ticket}))
-            .collect();
-        println!("{}", serde_json::to_string_pretty(&list)?);
-        return Ok(());
-    }
-    let directory = engine.directory();
-    for (ticket, person) in opened {
-        println!("{ticket}  {person}  {}", directory.name_of(&person));
-    }
-    if std::io::stdout().is_terminal() {
-        let minutes = TICKET_MS / 60_000;
-        println!(
-            "Valid for {minutes} minutes: shaodao enrol http://{} TICKET",
-            config.listen
-        );
-    }
-    Ok(())
-}
-
-fn confirm_clock(config: &Config, rehearsal_ms: Option<i64>) -> Result<(), AnyError> {
-    let clock = rehearsal_ms.map_or_else(Clock::system, Clock::rehearsal);
-    let mut engine = Engine::open(&config.data, clock, &directory_json(config)?)?;
-    let now_ms = engine.in_transaction(|engine| {
-        engine.in_savepoint(|engine| engine.confirm_clock("administrator"))
-    })??;
-    println!("The clock is right: {}.", local_text(now_ms));
-    Ok(())
 }
 
 fn directory_json(config: &Config) -> Result<Vec<u8>, AnyError> {

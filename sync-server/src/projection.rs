@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, params};
 
 use shaodao_core::document::Document;
 use shaodao_core::document::rows::{FindingRow, Rows, WhistleRow, project};
-use shaodao_core::domain::finding::FindingStage;
+use shaodao_core::domain::ids::RecordId;
 use shaodao_core::domain::record::RecordState;
 
 use crate::engine::{Engine, EngineError};
@@ -45,13 +45,12 @@ impl Engine {
     fn moves_timers(&self, record: i64, row: &FindingRow) -> Result<bool, EngineError> {
         let mut before = self
             .db
-            .prepare_cached("SELECT own_stage, category FROM finding WHERE record = ?1")?;
-        let before: Option<(String, String)> = before
+            .prepare_cached("SELECT merged_into, category FROM finding WHERE record = ?1")?;
+        let before: Option<(Option<[u8; 16]>, String)> = before
             .query_row([record], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        let merged = |stage: &str| stage == FindingStage::Merged.word();
-        Ok(before.is_none_or(|(stage, category)| {
-            merged(&stage) != merged(row.own_stage.word()) || category != row.category
+        Ok(before.is_none_or(|(into, category)| {
+            into.map(RecordId) != row.merged_into || category != row.category
         }))
     }
 

@@ -18,8 +18,7 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use shaodao_core::domain::escalation::{Carried, Case, To};
-use shaodao_core::domain::finding::FindingStage;
+use shaodao_core::domain::escalation::{self, Carried, Case, To};
 use shaodao_core::domain::ids::RecordId;
 use shaodao_core::domain::record::RecordState;
 use shaodao_core::domain::whistle::WhistleState;
@@ -72,6 +71,9 @@ impl Engine {
     /// # Errors
     /// The database could not; what was not fired stays due.
     pub fn fire_timers(&mut self, after: Option<Timer>, most: u32) -> Result<Fired, EngineError> {
+        if after.is_none() {
+            self.give_up_waiting()?;
+        }
         let jump = self.watch_clock()?;
         if jump.is_some_and(|jump| jump.holds()) {
             return Ok(Fired {
@@ -199,12 +201,25 @@ impl Engine {
         Ok(())
     }
 
-    /// Arms the timers of all whistles of a finding.
+    /// Arms the timers of all whistles of a finding and of its doubles.
     ///
     /// # Errors
     /// The database could not.
     pub(crate) fn arm_whistles_of(&mut self, finding: RecordId) -> Result<(), EngineError> {
-        for record in self.whistles_of(finding)? {
+        let whistles: Vec<i64> = {
+            let mut statement = self.db.prepare_cached(
+                "WITH RECURSIVE doubles (id) AS (
+                     SELECT ?1 UNION
+                     SELECT record.record FROM doubles
+                     JOIN finding ON finding.merged_into = doubles.id
+                     JOIN record ON record.id = finding.record)
+                 SELECT DISTINCT whistle FROM whistle_finding
+                 JOIN doubles ON doubles.id = whistle_finding.finding ORDER BY whistle",
+            )?;
+            let rows = statement.query_map([finding.0], |row| row.get(0))?;
+            rows.collect::<Result<_, _>>()?
+        };
+        for record in whistles {
             self.arm_again(record)?;
         }
         Ok(())
@@ -234,18 +249,25 @@ impl Engine {
     pub(crate) fn carried(&self, whistle: &WhistleState) -> Result<Vec<Carried>, EngineError> {
         let findings = whistle.order.iter().flat_map(|order| &order.findings);
         let mut row = self.db.prepare_cached(
-            "SELECT own_stage, category FROM finding JOIN record ON record.id = finding.record
-             WHERE record.record = ?1",
+            "SELECT merged_into, category FROM finding
+             JOIN record ON record.id = finding.record WHERE record.record = ?1",
         )?;
+        let mut find = |finding: RecordId| {
+            let found = row.query_row([finding.0], |row| {
+                let into: Option<[u8; 16]> = row.get(0)?;
+                Ok((into.map(RecordId), row.get::<_, String>(1)?))
+            });
+            found.optional()
+        };
         let mut carried = Vec::new();
         for finding in findings {
-            let found: Option<(String, String)> = row
-                .query_row([finding.0], |row| Ok((row.get(0)?, row.get(1)?)))
-                .optional()?;
-            carried.extend(found.map(|(stage, category)| Carried {
-                stage: FindingStage::from_word(&stage).unwrap_or(FindingStage::Reported),
-                category,
-            }));
+            let Some((_, category)) = find(*finding)? else {
+                continue;
+            };
+            let double = escalation::is_double(*finding, |finding| {
+                Ok::<_, rusqlite::Error>(find(finding)?.map(|(into, _)| into))
+            })?;
+            carried.push(Carried { double, category });
         }
         Ok(carried)
     }

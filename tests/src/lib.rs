@@ -1,10 +1,22 @@
-//! The world that the stories run in ([`world`]), random histories ([`random`]),
-//! the programs as processes ([`process`]) and the day of the demo ([`day`]).
+//! Where phones live ([`home`]), the world that the stories run in ([`world`]), random histories ([`random`]),
+//! a record on paper ([`paper`]),
+//! the programs as processes ([`process`]), the day of the demo ([`day`]), and what
+//! means harm: every decoder for the fuzzer ([`decoders`]), bombs ([`bombs`]) and
+//! forged envelopes ([`mutants`]).
 
+pub mod home;
+//
 pub mod world;
 //
+pub mod paper;
 pub mod random;
 //
 pub mod process;
 //
 pub mod day;
+//
+pub mod decoders;
+//
+pub mod bombs;
+//
+pub mod mutants;

@@ -4,12 +4,42 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use rand::rngs::StdRng;
+use shaodao_core::device::Device;
+use shaodao_core::domain::time::Moment;
+use shaodao_core::sync::transport::Transport;
+
 use crate::day::DayError;
+use crate::home::unbacked;
+
+/// What a server process is started with, beside its defaults.
+#[derive(Debug, Clone, Default)]
+pub struct Setup {
+    /// Settings, by their names in the environment.
+    pub environment: Vec<(String, String)>,
+    /// File for what it says on standard error, instead of this process's own.
+    pub log: Option<PathBuf>,
+}
+
+impl Setup {
+    /// The defaults with one setting more.
+    pub fn with(mut self, name: &str, value: impl ToString) -> Self {
+        let setting = (name.to_owned(), value.to_string());
+        self.environment.push(setting);
+        self
+    }
+
+    fn speaks_tls(&self) -> bool {
+        let mut names = self.environment.iter().map(|(name, _)| name);
+        names.any(|name| name == "SHAODAO_TLS_CERTIFICATE")
+    }
+}
 
 /// A running server process; killed when dropped.
 pub struct ServerProcess {
     binary: PathBuf,
     data: PathBuf,
+    setup: Setup,
     listen: String,
     child: Child,
     client: reqwest::Client,
@@ -22,6 +52,14 @@ impl ServerProcess {
     /// # Errors
     /// The binary is not there, or does not say where it listens.
     pub fn start(folder: &Path, now_ms: i64) -> Result<Self, DayError> {
+        Self::start_with(folder, now_ms, Setup::default())
+    }
+
+    /// The same with settings of its own.
+    ///
+    /// # Errors
+    /// As [`ServerProcess::start`].
+    pub fn start_with(folder: &Path, now_ms: i64, setup: Setup) -> Result<Self, DayError> {
         // Another part of the process may have chosen a provider before.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
@@ -30,10 +68,11 @@ impl ServerProcess {
             .build()?;
         let binary = binary("shaodao-server")?;
         let data = folder.join("server");
-        let (child, listen) = spawn(&binary, &data, "127.0.0.1:0", now_ms)?;
+        let (child, listen) = spawn(&binary, &data, &setup, "127.0.0.1:0", now_ms)?;
         Ok(Self {
             binary,
             data,
+            setup,
             listen,
             child,
             client,
@@ -42,7 +81,38 @@ impl ServerProcess {
 
     /// Where it listens, as a phone names it.
     pub fn address(&self) -> String {
-        format!("http://{}", self.listen)
+        let scheme = if self.setup.speaks_tls() {
+            "https"
+        } else {
+            "http"
+        };
+        format!("{scheme}://{}", self.listen)
+    }
+
+    /// Where it listens: host and port.
+    pub fn listen(&self) -> &str {
+        &self.listen
+    }
+
+    /// Sends it a signal, by name, such as `HUP`.
+    ///
+    /// # Errors
+    /// The system does not.
+    pub fn signal(&self, name: &str) -> Result<(), DayError> {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status()?;
+        match sent.success() {
+            true => Ok(()),
+            false => Err(format!("kill -s {name}: {sent}").into()),
+        }
+    }
+
+    /// Waits until it has ended by itself; whether it said that all went well.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn wait(&mut self) -> Result<bool, DayError> {
+        Ok(self.child.wait()?.success())
     }
 
     /// Its database.
@@ -72,7 +142,7 @@ impl ServerProcess {
     pub fn kill_and_restart(&mut self, now_ms: i64) -> Result<(), DayError> {
         self.child.kill()?;
         self.child.wait()?;
-        let (child, listen) = spawn(&self.binary, &self.data, &self.listen, now_ms)?;
+        let (child, listen) = spawn(&self.binary, &self.data, &self.setup, &self.listen, now_ms)?;
         self.child = child;
         self.listen = listen;
         Ok(())
@@ -96,36 +166,78 @@ impl ServerProcess {
         Ok(fired["escalated"].as_u64().unwrap_or(0))
     }
 
-    /// Enrolment tickets, opened as an administrator does, by person.
+    /// Enrolment tickets, opened as an administrator does, by person: what is
+    /// typed.
     ///
     /// # Errors
     /// The administrator's command fails.
-    pub fn tickets(
-        &self,
-        people: &[String],
-        now_ms: i64,
-    ) -> Result<Vec<(String, String)>, DayError> {
-        let mut command = Command::new(&self.binary);
-        command
-            .arg("--data")
-            .arg(&self.data)
-            .args(["admin", "ticket", "--json"]);
-        command.args(["--rehearsal-ms", &now_ms.to_string()]);
+    pub fn tickets(&self, people: &[String]) -> Result<Vec<(String, String)>, DayError> {
+        let mut args = vec!["ticket"];
         for person in people {
-            command.args(["--person", person]);
+            args.extend(["--person", person]);
         }
-        let output = command.output()?;
-        if !output.status.success() {
-            return Err(String::from_utf8_lossy(&output.stderr).into());
-        }
-        let list: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout)?;
+        let list = self.admin(&args)?;
         let field = |entry: &serde_json::Value, name: &str| {
             entry[name].as_str().unwrap_or_default().to_owned()
         };
+        let list = list.as_array().ok_or("not a list")?;
         Ok(list
             .iter()
             .map(|entry| (field(entry, "person"), field(entry, "ticket")))
             .collect())
+    }
+
+    /// An administrator's command, as a process of its own beside the running
+    /// server: its JSON.
+    ///
+    /// # Errors
+    /// The command fails: what it said.
+    pub fn admin(&self, args: &[&str]) -> Result<serde_json::Value, DayError> {
+        let output = Command::new(&self.binary)
+            .arg("--data")
+            .arg(&self.data)
+            .args(["admin", "--json", "--as", "Wen"])
+            .args(args)
+            .output()?;
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into());
+        }
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// Makes a phone somebody's: a ticket, its check code confirmed, a session.
+    ///
+    /// # Errors
+    /// Any step fails.
+    pub async fn enrol(
+        &self,
+        device: &mut Device,
+        rng: &mut StdRng,
+        person: &str,
+        now: Moment,
+    ) -> Result<(), DayError> {
+        let address = self.address();
+        self.enrol_at(&address, device, rng, person, now).await
+    }
+
+    /// The same at an address of its own, such as one with a pin.
+    ///
+    /// # Errors
+    /// Any step fails.
+    pub async fn enrol_at(
+        &self,
+        address: &str,
+        device: &mut Device,
+        rng: &mut StdRng,
+        person: &str,
+        now: Moment,
+    ) -> Result<(), DayError> {
+        let (_, ticket) = self.tickets(&[person.to_owned()])?.remove(0);
+        let transport = Transport::new(address)?;
+        let pending = transport.hand_in(device, rng, &ticket, None).await?;
+        self.admin(&["confirm", &pending.check_code])?;
+        transport.open_session(device, || now).await?;
+        Ok(())
     }
 }
 
@@ -139,9 +251,14 @@ impl Drop for ServerProcess {
 fn spawn(
     binary: &Path,
     data: &Path,
+    setup: &Setup,
     listen: &str,
     now_ms: i64,
 ) -> Result<(Child, String), DayError> {
+    let log = match &setup.log {
+        Some(path) => Stdio::from(std::fs::File::create(path)?),
+        None => Stdio::inherit(),
+    };
     let mut child = Command::new(binary)
         .arg("--data")
         .arg(data)
@@ -153,7 +270,9 @@ fn spawn(
             &now_ms.to_string(),
         ])
         .env("SHAODAO_LOG_LEVEL", "warn")
+        .envs(setup.environment.iter().cloned())
         .stdout(Stdio::piped())
+        .stderr(log)
         .spawn()
         .map_err(|error| format!("{}: {error}", binary.display()))?;
     let stdout = child.stdout.take().ok_or("the server has no output")?;
@@ -209,11 +328,42 @@ impl Terminal {
         })
     }
 
+    /// Enrols this phone for somebody, an administrator confirming it.
+    ///
+    /// # Errors
+    /// Any step fails: what it said.
+    pub fn enrol(
+        &self,
+        server: &ServerProcess,
+        person: &str,
+    ) -> Result<serde_json::Value, serde_json::Value> {
+        self.enrol_at(server, person, &server.address())
+    }
+
+    /// The same at an address of its own, such as one with a pin.
+    ///
+    /// # Errors
+    /// Any step fails: what it said.
+    pub fn enrol_at(
+        &self,
+        server: &ServerProcess,
+        person: &str,
+        address: &str,
+    ) -> Result<serde_json::Value, serde_json::Value> {
+        let failed = |error: DayError| serde_json::Value::from(error.to_string());
+        let tickets = server.tickets(&[person.to_owned()]).map_err(failed)?;
+        let shown = self.run(&["enrol", "--no-wait", address, &tickets[0].1])?;
+        let code = shown["check_code"].as_str().unwrap_or_default();
+        server.admin(&["confirm", code]).map_err(failed)?;
+        self.run(&["enrol", "--resume"])
+    }
+
     /// The program with these arguments, in English, JSON on its output.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
         command.args(["--lang", "en", "--json", "--home"]);
         command.arg(&self.home).args(args);
+        command.env("XDG_STATE_HOME", unbacked(&self.home));
         command
     }
 

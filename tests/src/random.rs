@@ -18,13 +18,17 @@ use shaodao_core::domain::action::{
     Action, BLOWER, Body, EscalationCause, Facts, Level, Order, Party, RecordKind, Target, Value,
     fact,
 };
-use shaodao_core::domain::ids::{BootId, DeviceId, EnvelopeHash, PersonId, RecordId};
+use shaodao_core::domain::directory::DeviceState;
+use shaodao_core::domain::ids::{BootId, DeviceId, EnvelopeHash, PersonId, PrivateId, RecordId};
+use shaodao_core::domain::private::PrivateKind;
 use shaodao_core::domain::time::{Anchor, Claim, LastContact};
 use shaodao_core::envelope::Envelope;
-use shaodao_core::store::Store;
+use shaodao_core::store::opening::Check;
+use shaodao_core::store::{Files, Store};
 use shaodao_core::sync::settle::{Incoming, Settlement};
 use shaodao_core::sync::wire::Standing;
 
+use crate::home::{key, unbacked};
 use crate::world::{HOUR_MS, MORNING_MS};
 
 /// Everybody who acts.
@@ -59,6 +63,8 @@ pub fn histories(seed: u64, records: usize) -> Vec<Incoming> {
     for (nth, (kind, record)) in ids.iter().enumerate() {
         // A whistle carries findings of its neighbourhood, known or not.
         let finding = ids[nth.saturating_sub(rng.random_range(1..4))].1;
+        // What can be answered: requests, demands.
+        let mut asked = BTreeSet::new();
         for step in 0..rng.random_range(6..19) {
             let who = rng.random_range(0..PEOPLE);
             if rng.random_bool(0.5) {
@@ -71,6 +77,8 @@ pub fn histories(seed: u64, records: usize) -> Vec<Incoming> {
                 0 => first(*kind, finding, &mut rng),
                 _ => anything(*kind, finding, &mut rng),
             };
+            let heard_of = authors[who].heard.get(record);
+            let body = answering(body, heard_of, &asked, &mut rng);
             let author = &mut authors[who];
             let heard = author.heard.entry(*record).or_default();
             let old: BTreeSet<_> = heard.iter().flat_map(|hash| &cited[hash]).collect();
@@ -97,6 +105,15 @@ pub fn histories(seed: u64, records: usize) -> Vec<Incoming> {
                 app: "random".to_owned(),
             };
             let sealed = envelope.seal(&author.key).expect("small enough");
+            if matches!(
+                sealed.envelope.action.body,
+                Body::Object { .. }
+                    | Body::AskExtension { .. }
+                    | Body::AskSuspension { .. }
+                    | Body::Supervise { .. }
+            ) {
+                asked.insert(sealed.hash);
+            }
             author.dev_seq += 1;
             author.prev = Some(sealed.hash);
             author.heard.entry(*record).or_default().insert(sealed.hash);
@@ -141,7 +158,13 @@ pub fn causal_order(envelopes: &[Incoming], rng: &mut StdRng) -> Vec<Incoming> {
 /// A phone's database that received the envelopes in this order, in pages of
 /// random size, some of them twice.
 pub fn replica(path: &Path, order: &[Incoming], rng: &mut StdRng) -> Store {
-    let mut store = Store::open(path).expect("opens");
+    let files = Files {
+        database: path.to_owned(),
+        unbacked: unbacked(path),
+        key: key(),
+        wall_ms: MORNING_MS,
+    };
+    let (mut store, _) = Store::open(&files, Check::Quick, rng).expect("opens");
     let mut at = 0;
     while at < order.len() {
         let end = (at + rng.random_range(1..200)).min(order.len());
@@ -153,8 +176,17 @@ pub fn replica(path: &Path, order: &[Incoming], rng: &mut StdRng) -> Store {
     store
 }
 
+/// The phone syncs, and there is nothing new.
+pub fn nothing_new(store: &mut Store) {
+    page(store, &[]);
+}
+
 fn page(store: &mut Store, incoming: &[Incoming]) {
     let settlement = Settlement {
+        key_changes: Vec::new(),
+        vetted: None,
+        device: DeviceState::Active,
+        notices: Vec::new(),
         judgements: Vec::new(),
         incoming: incoming.to_vec(),
         cursor: 1,
@@ -235,10 +267,25 @@ fn issue(finding: RecordId, rng: &mut StdRng) -> Body {
         targets: PARTIES[..count].iter().enumerate().map(target).collect(),
         sign_by_ms: None,
         report_by_ms: None,
-        due_ms: MORNING_MS + HOUR_MS,
+        due_ms: MORNING_MS + rng.random_range(1..90) * HOUR_MS,
         terms: None,
         parent: None,
     })
+}
+
+/// Personal data confided or erased; few items, so that both meet.
+fn confidence(rng: &mut StdRng) -> Body {
+    let item = PrivateId([rng.random_range(0..3u8); 32]);
+    match rng.random_bool(0.6) {
+        true => Body::Confide {
+            item,
+            kind: PrivateKind::Phone,
+        },
+        false => Body::Erase {
+            item,
+            reason: "居民要求".to_owned(),
+        },
+    }
 }
 
 /// Anything that can be said of a record, whether it makes sense or not.
@@ -253,10 +300,17 @@ fn anything(kind: RecordKind, other: RecordId, rng: &mut StdRng) -> Body {
             fields: [(1, Value::Text(text))].into(),
         };
     }
-    match (kind, rng.random_range(0..14)) {
+    let most = match kind {
+        RecordKind::Finding => 15,
+        RecordKind::Whistle => 24,
+    };
+    match (kind, rng.random_range(0..most)) {
         (RecordKind::Finding, 0) => Body::Report,
         (RecordKind::Finding, 1..=4) => Body::Correct,
-        (RecordKind::Finding, 5) => Body::Note { text },
+        (RecordKind::Finding, 5) => match passed {
+            true => Body::Note { text },
+            false => confidence(rng),
+        },
         (RecordKind::Finding, 6) => Body::SelfResolve { text },
         (RecordKind::Finding, 7) => Body::Review { passed, text },
         (RecordKind::Finding, 8) => Body::Accept,
@@ -264,6 +318,7 @@ fn anything(kind: RecordKind, other: RecordId, rng: &mut StdRng) -> Body {
         (RecordKind::Finding, 10) => Body::Decline { reason },
         (RecordKind::Finding, 11) => Body::Withdraw { reason },
         (RecordKind::Finding, 12) => Body::Merge { into: other },
+        (RecordKind::Finding, 13) => Body::Urge { text },
         (RecordKind::Finding, _) => Body::Reopen { reason },
         (RecordKind::Whistle, 0) => Body::Sign { party },
         (RecordKind::Whistle, 1 | 2) => Body::Arrive {
@@ -298,6 +353,7 @@ fn anything(kind: RecordKind, other: RecordId, rng: &mut StdRng) -> Body {
             round: rng.random_range(1..3),
         },
         (RecordKind::Whistle, 12) => Body::StandDown { text, round: 1 },
+        (RecordKind::Whistle, 14..=22) => requested(party, text, passed, rng),
         (RecordKind::Whistle, _) => match passed {
             true => Body::Summon {
                 targets: vec![Target {
@@ -308,6 +364,92 @@ fn anything(kind: RecordKind, other: RecordId, rng: &mut StdRng) -> Body {
             },
             false => Body::Correct,
         },
+    }
+}
+
+/// Requests, rulings, and what moves a clock.
+fn requested(party: String, text: String, passed: bool, rng: &mut StdRng) -> Body {
+    let reason = text.clone();
+    let at_ms = MORNING_MS + rng.random_range(-5..60) * HOUR_MS;
+    let nobody = EnvelopeHash([0; 32]);
+    match rng.random_range(0..13) {
+        0 => Body::DeclineSummons { party, reason },
+        1 => Body::Object { party, reason },
+        2 | 3 => Body::AskExtension {
+            party,
+            until_ms: at_ms,
+            reason,
+        },
+        4 | 5 => Body::AskSuspension {
+            party,
+            review_ms: at_ms,
+            reason,
+        },
+        6..=9 => Body::Rule {
+            request: nobody,
+            granted: passed,
+            until_ms: rng.random_bool(0.5).then_some(at_ms),
+            text,
+        },
+        10 => Body::Resume { reason },
+        11 => match passed {
+            true => Body::Supervise {
+                party,
+                text,
+                reply_by_ms: at_ms,
+            },
+            false => Body::Recompute {
+                due_ms: at_ms,
+                terms: None,
+                reason,
+            },
+        },
+        _ => match passed {
+            true => Body::Reply {
+                supervision: nobody,
+                text,
+            },
+            false => Body::Urge { text },
+        },
+    }
+}
+
+/// The same action, answering something that its author has heard of: a
+/// request or a demand if there is one, else anything.
+fn answering(
+    body: Body,
+    heard: Option<&BTreeSet<EnvelopeHash>>,
+    asked: &BTreeSet<EnvelopeHash>,
+    rng: &mut StdRng,
+) -> Body {
+    let all: Vec<_> = heard.into_iter().flatten().copied().collect();
+    let open: Vec<_> = all
+        .iter()
+        .filter(|it| asked.contains(it))
+        .copied()
+        .collect();
+    let from = if open.is_empty() { all } else { open };
+    if from.is_empty() {
+        return body;
+    }
+    let one = from[rng.random_range(0..from.len())];
+    match body {
+        Body::Rule {
+            granted,
+            until_ms,
+            text,
+            ..
+        } => Body::Rule {
+            request: one,
+            granted,
+            until_ms,
+            text,
+        },
+        Body::Reply { text, .. } => Body::Reply {
+            supervision: one,
+            text,
+        },
+        body => body,
     }
 }
 

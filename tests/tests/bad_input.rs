@@ -14,8 +14,8 @@ use shaodao_core::domain::action::{Body, RecordKind};
 use shaodao_core::domain::ids::{BootId, DeviceId};
 use shaodao_core::domain::time::Moment;
 use shaodao_core::envelope::{self, Envelope};
-use shaodao_core::sync::transport::Transport;
 use shaodao_core::sync::wire::{self, Standing, SyncReply, SyncRequest};
+use shaodao_tests::home::home;
 use shaodao_tests::process::{ServerProcess, Terminal, binary};
 use shaodao_tests::world::{MORNING_MS, finding_facts};
 
@@ -39,20 +39,20 @@ impl Scene {
         std::fs::create_dir_all(&folder).expect("a folder");
         let server = ServerProcess::start(&folder, MORNING_MS).expect("a server");
         let mut rng = StdRng::seed_from_u64(7);
-        let mut device = Device::open(&folder.join("phone"), "test", &mut rng).expect("opens");
-        let tickets = server.tickets(&[MEMBER.to_owned()], MORNING_MS);
-        let ticket = tickets.expect("a ticket").remove(0).1;
+        let mut device =
+            Device::open(&home(&folder.join("phone"), MORNING_MS), &mut rng).expect("opens");
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        let transport = Transport::new(&server.address()).expect("an address");
-        let request = device.enrol_request(&ticket).expect("new");
-        let reply = runtime.block_on(transport.enrol(&request)).expect("enrols");
-        device
-            .accept_enrolment(&server.address(), now(), &reply)
-            .expect("enrolled");
+        let enrolled = server.enrol(&mut device, &mut rng, MEMBER, now());
+        runtime.block_on(enrolled).expect("enrols");
+        let token = device
+            .store()
+            .meta("token")
+            .expect("reads")
+            .expect("a token");
         Self {
             server,
             device,
-            token: reply.token,
+            token,
             rng,
             folder,
             runtime,
@@ -136,7 +136,7 @@ fn a_bad_body_is_refused_by_status_code_and_sentence() {
     let token = Some(scene.token.as_str());
     let request = wire::to_bytes(&SyncRequest::default());
     let bomb = zstd::bulk::compress(&vec![0; 512 << 20], 19).expect("compresses");
-    let small = zstd::bulk::compress(&vec![0; 1 << 20], 3).expect("compresses");
+    let small = zstd::bulk::compress(&vec![0; 1 << 19], 3).expect("compresses");
     let mut wide = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xf8]; // a window of 2^41 bytes
     wide.extend([0; 40]);
     let before = scene.server.resident_bytes().expect("memory");
@@ -270,6 +270,7 @@ fn enrolment() -> Vec<u8> {
             .to_bytes()
             .to_vec(),
         app: "test".to_owned(),
+        commitment: vec![2; 32],
     })
 }
 
@@ -401,13 +402,12 @@ fn the_command_line_says_what_was_wrong_and_what_to_do() {
         refused(&["enrol", &address, "AAAAAAAAAA"]),
         "ticket_not_valid"
     );
-    let people = ["P01006-02".to_owned()];
-    let tickets = scene.server.tickets(&people, MORNING_MS).expect("a ticket");
-    phone
-        .run(&["enrol", &address, &tickets[0].1])
-        .expect("enrols");
+    assert_eq!(refused(&["enrol", &address, "??"]), "not_a_ticket");
+    assert_eq!(refused(&["enrol", &address]), "not_a_ticket");
+    assert_eq!(refused(&["enrol", "--resume"]), "not_enrolled");
+    phone.enrol(&scene.server, "P01006-02").expect("enrols");
     assert_eq!(
-        refused(&["enrol", &address, &tickets[0].1]),
+        refused(&["enrol", &address, "AAAAAAAAAA"]),
         "already_enrolled"
     );
     assert_eq!(refused(&["show", "ffff"]), "no_such_record");

@@ -1,12 +1,15 @@
 //! Same envelopes, any order, any duplicates: same heads, same state, same
 //! rows; and what was built step by step equals what a rebuild makes.
 
+use std::sync::Arc;
+
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use shaodao_core::document::Document;
+use shaodao_core::pack;
 use shaodao_core::store::Store;
-use shaodao_tests::random::{causal_order, histories, replica};
+use shaodao_tests::random::{causal_order, histories, nothing_new, replica};
 use shaodao_tests::world::rows;
 
 /// Together 2,000 histories.
@@ -23,6 +26,31 @@ fn two_thousand_histories_first_half() {
 #[test]
 fn two_thousand_histories_second_half() {
     run(BATCHES / 2..BATCHES);
+}
+
+#[test]
+fn another_directory_moves_the_due_times_in_the_lists_too() {
+    // What could go wrong: a list that shows a due time by a policy that is not
+    // in force any more.
+    let seed = 20_250_611;
+    println!("histories: seed {seed}");
+    let envelopes = histories(seed, 5 * RECORDS);
+    let mut rng = StdRng::seed_from_u64(seed);
+    let folder = std::env::temp_dir().join(format!("shaodao-due-times-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let mut store = replica(&folder.join("phone.db"), &envelopes, &mut rng);
+    let before = rows(&store);
+    let mut directory = pack::directory(pack::HUASHAN).expect("the sample street");
+    // No phone's time is believed any more: receipts count.
+    directory.policy.time.max_anchor_age_ms = 0;
+    store.go_by(Arc::new(directory));
+    nothing_new(&mut store);
+    let after = rows(&store);
+    assert!(before != after, "some due time depends on it");
+    store.rebuild().expect("rebuilds");
+    assert!(rows(&store) == after, "a rebuild differs");
+    drop(store);
+    let _ = std::fs::remove_dir_all(&folder);
 }
 
 fn run(batches: std::ops::Range<u64>) {

@@ -20,6 +20,9 @@ const CAPTURE_KILLS: usize = 100;
 /// Kills of a phone that stores a reply.
 const SYNC_KILLS: usize = 20;
 
+/// Kills of a phone that rebuilds its database.
+const RECOVERY_KILLS: usize = 20;
+
 struct Folder(PathBuf);
 
 impl Folder {
@@ -38,10 +41,8 @@ impl Drop for Folder {
 }
 
 fn enrolled(server: &ServerProcess, folder: &Path, person: &str) -> Terminal {
-    let people = [person.to_owned()];
-    let tickets = server.tickets(&people, MORNING_MS).expect("a ticket");
     let phone = Terminal::new(&folder.join(person)).expect("the phone program");
-    let enrolled = phone.run(&["enrol", &server.address(), &tickets[0].1]);
+    let enrolled = phone.enrol(server, person);
     assert_eq!(enrolled.expect("enrols")["person"], person);
     phone
 }
@@ -100,6 +101,64 @@ fn a_hundred_kills_lose_nothing_that_was_acknowledged() {
             (&0.into(), &serde_json::json!([]))
         );
     }
+}
+
+#[test]
+fn a_kill_during_recovery_leaves_a_state_that_recovers_again() {
+    // What could go wrong: killed between two moves, a phone opens on half of
+    // its files, or salvages from what it has just made.
+    println!("recovery: seed {SEED}");
+    let folder = Folder::new("recovery");
+    let server = ServerProcess::start(&folder.0, MORNING_MS).expect("a server");
+    let phone = enrolled(&server, &folder.0, MEMBER);
+    let mut rng = StdRng::seed_from_u64(SEED);
+    let mut nth = 0;
+    capture_until_killed(&phone, 5, &mut nth);
+    let before = phone.run(&["status"]).expect("a status");
+    let home = folder.0.join(MEMBER);
+    let (mut kills, mut interrupted) = (0, 0);
+    while interrupted < RECOVERY_KILLS {
+        kills += 1;
+        assert!(kills < 40 * RECOVERY_KILLS, "no kill ever hit a recovery");
+        let _ = std::fs::remove_file(home.join("phone.db-wal"));
+        std::fs::write(home.join("phone.db"), [0x55; 40_000]).expect("scribbles");
+        let asides = unfinished(&home).1;
+        let mut child = phone
+            .command(&["status"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("runs");
+        // No sleep: time passes by looking at the folder.
+        let mut looks = rng.random_range(0..400);
+        while looks > 0 && child.try_wait().expect("waits").is_none() {
+            looks -= usize::from(unfinished(&home).1 > asides);
+        }
+        let _ = child.kill();
+        child.wait().expect("ends");
+        interrupted += usize::from(unfinished(&home).0);
+        let after = phone.run(&["status"]).expect("recovers");
+        assert_eq!(after["device"], before["device"], "kill {kills}");
+        assert_eq!(after["outbox"], before["outbox"], "kill {kills}");
+        assert!(!unfinished(&home).0, "kill {kills}: left unfinished");
+    }
+    println!("{kills} kills, {interrupted} of them in the middle of a recovery");
+    let synced = phone.run(&["sync"]).expect("syncs");
+    assert_eq!(synced["accepted"], before["outbox"]);
+    assert_eq!(synced["troubles"], serde_json::json!([]));
+}
+
+/// Whether a recovery has begun and not ended, and how many there were.
+fn unfinished(home: &Path) -> (bool, usize) {
+    let (mut unfinished, mut asides) = (false, 0);
+    for entry in std::fs::read_dir(home).expect("a folder").flatten() {
+        if entry.file_name().to_string_lossy().starts_with("damaged-") {
+            asides += 1;
+            let made = ["rebuilt.db", "rebuilt.draft"].map(|name| entry.path().join(name));
+            unfinished |= made.iter().any(|path| path.exists());
+        }
+    }
+    (unfinished, asides)
 }
 
 /// Reports findings until so many are acknowledged, then kills the process in

@@ -66,7 +66,7 @@ impl Worker {
 /// So many community whistles, blown by the secretaries in turn, due one second
 /// after the other in an hour; time stands still before that.
 fn whistles(world: &mut World, count: usize) {
-    let directory = world.app().directory.clone();
+    let directory = world.app().directory().expect("a directory");
     let secretaries: Vec<(String, String)> = directory
         .people
         .values()

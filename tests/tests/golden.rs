@@ -11,14 +11,16 @@ use shaodao_core::document::{Document, Member};
 use shaodao_core::domain::action::{
     Action, Body, EscalationCause, Level, Order, Party, RecordKind, Target, Terms, Value, fact,
 };
+use shaodao_core::domain::directory::DeviceState;
 use shaodao_core::domain::ids::{BootId, DeviceId, EnvelopeHash, PrivateId, RecordId};
 use shaodao_core::domain::private::PrivateKind;
 use shaodao_core::domain::reason::Reason;
 use shaodao_core::domain::time::{Anchor, Claim};
 use shaodao_core::envelope::{self, Envelope, Sealed};
+use shaodao_core::sync::edition::{Edition, KeyChange};
 use shaodao_core::sync::wire::{
-    self, EnrolReply, EnrolRequest, Item, PrivateItem, Standing, SyncReply, SyncRequest,
-    Unreadable, Verdict,
+    self, EnrolOffer, EnrolReply, EnrolRequest, EnrolReveal, Item, Notice, PrivateItem,
+    SessionReply, SessionRequest, Standing, SyncReply, SyncRequest, Unreadable, Verdict,
 };
 
 /// Every kind of action with every field in use, one after the other.
@@ -460,6 +462,7 @@ fn messages_are_written_and_read_as_ever() {
         audience: vec![6; 32],
         private: vec![private.clone()],
         private_cursor: 14,
+        backlog: None,
     };
     let reply = SyncReply {
         epoch: vec![1; 16],
@@ -490,26 +493,74 @@ fn messages_are_written_and_read_as_ever() {
         private: vec![private],
         private_cursor: 15,
         private_kept: vec![vec![10; 32].into()],
+        device: None,
+        key_changes: None,
+        notices: None,
     };
     let enrol = EnrolRequest {
         ticket: "ABCDEFGHJK".to_owned(),
         device: vec![5; 16],
         key: vec![9; 32],
         app: "golden 1".to_owned(),
+        commitment: vec![10; 32],
     };
+    let offer = EnrolOffer {
+        server_key: vec![11; 32],
+        nonce: vec![12; 32],
+        street: "530102001".to_owned(),
+    };
+    let reveal = EnrolReveal {
+        device: vec![5; 16],
+        nonce: vec![13; 32],
+    };
+    let asked = SessionRequest {
+        device: vec![5; 16],
+        signature: vec![14; 64],
+        directory: 3,
+        app: "golden 1".to_owned(),
+    };
+    let [old, new] = [1, 2].map(|seed| SigningKey::from_bytes(&[seed; 32]));
+    let change = KeyChange::sign(&old, &new, 4);
+    let edition = Edition::sign(&new, "530102001", 4, 1_749_603_600_000, b"{}".to_vec());
     let enrolled = EnrolReply {
         token: "token".to_owned(),
         person: "P01006-01".to_owned(),
         street: "530102001".to_owned(),
         epoch: vec![1; 16],
         server_ms: 1_749_603_600_000,
-        directory: b"{}".to_vec(),
+        directory: edition.to_bytes(),
+        server_key: vec![11; 32],
+        key_changes: Some(vec![change.clone()]),
+    };
+    let to_suspended = SyncReply {
+        device: Some(DeviceState::Suspended.code()),
+        key_changes: Some(vec![change]),
+        notices: Some(vec![Notice {
+            envelope: vec![4; 5],
+            standing: Standing::Quarantined.code(),
+            reason: Some(Reason::DeviceRevoked.code().to_owned()),
+            received_at_ms: 1_749_603_600_003,
+        }]),
+        ..SyncReply::default()
+    };
+    let session = SessionReply {
+        challenge: Vec::new(),
+        session: Some(enrolled.clone()),
     };
     let plain = [
         ("sync request", minicbor::to_vec(&request)),
         ("sync reply", minicbor::to_vec(&reply)),
         ("enrol request", minicbor::to_vec(&enrol)),
+        ("enrol offer", minicbor::to_vec(&offer)),
+        ("enrol reveal", minicbor::to_vec(&reveal)),
+        ("session request", minicbor::to_vec(&asked)),
         ("enrol reply", minicbor::to_vec(&enrolled)),
+        ("session reply", minicbor::to_vec(&session)),
+        ("edition", minicbor::to_vec(&edition)),
+        (
+            "reply to a suspended phone",
+            minicbor::to_vec(&to_suspended),
+        ),
     ];
     let mut text = String::new();
     for (what, bytes) in plain {

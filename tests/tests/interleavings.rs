@@ -162,7 +162,7 @@ fn run(world: &mut World, events: &[Event], restarted: bool) -> (Record, usize) 
         to_ms: i64::MAX,
         area: None,
     };
-    let directory = world.app().directory.clone();
+    let directory = world.app().directory().expect("a directory");
     let now_ms = world.now_ms();
     let counted = collect(&directory, [&state], &everything, Grouping::Street, now_ms);
     let counted = &counted[&directory.street];

@@ -10,7 +10,6 @@ use shaodao_core::domain::action::{EscalationCause, Level, RecordKind};
 use shaodao_core::domain::calendar::AreaClass;
 use shaodao_core::domain::directory::Directory;
 use shaodao_core::domain::escalation::{AT_ONCE, Carried, Case, Due, Next};
-use shaodao_core::domain::finding::FindingStage;
 use shaodao_core::domain::ids::RecordId;
 use shaodao_core::domain::ladder::Rung;
 use shaodao_core::domain::record::RecordState;
@@ -81,9 +80,8 @@ impl Odds {
             ..Rung::usual(Level::Community)
         };
         directory.ladder.rungs.insert(0, held);
-        let stages = [FindingStage::Accepted, FindingStage::Merged];
         let carried = Carried {
-            stage: stages[usize::from(rng.random_bool(0.2))],
+            double: rng.random_bool(0.2),
             category: ["C0101", "E0403"][rng.random_range(0..2usize)].to_owned(),
         };
         let hours = |rng: &mut StdRng| MORNING_MS + rng.random_range(-2..60) * HOUR_MS;

@@ -1,11 +1,17 @@
 //! What the people of the street live through.
 
 mod stories {
+    mod at_rest;
+    mod directory;
     mod disagreement;
+    mod doubles;
     mod end_to_end;
+    mod enrolment;
     mod escalation;
     mod ladder;
     mod privacy;
+    mod quarantine;
+    mod requests;
     mod server_clock;
     mod statistics;
     mod storage;

@@ -17,13 +17,8 @@ impl Drop for Folder {
 }
 
 fn enrolled(server: &ServerProcess, folder: &Path, person: &str) -> Terminal {
-    let tickets = server
-        .tickets(&[person.to_owned()], MORNING_MS)
-        .expect("a ticket");
     let phone = Terminal::new(&folder.join(person)).expect("the phone program");
-    phone
-        .run(&["enrol", &server.address(), &tickets[0].1])
-        .expect("enrols");
+    phone.enrol(server, person).expect("enrols");
     phone
 }
 
@@ -98,6 +93,37 @@ fn a_finding_goes_all_the_way_from_four_terminals() {
             "25.0420,102.7065,5",
         ],
     );
+    // A part is missing: asked for, ruled on, and the due time moves.
+    let more = [
+        "ask-extension",
+        &whistle,
+        "--until",
+        "3h",
+        "--reason",
+        "配件未到",
+    ];
+    run(&urban, &more);
+    run(&urban, &["sync"]);
+    run(&secretary, &["sync"]);
+    assert_eq!(run(&secretary, &["todo"])[0]["waiting"], "to rule on");
+    let before = run(&secretary, &["show", &whistle])["due_at_ms"].clone();
+    let grant = ["rule", &whistle, "--grant", "--until", "1h"];
+    run(&secretary, &grant);
+    let seen = run(&secretary, &["show", &whistle]);
+    let due_ms = before.as_i64().expect("a due time") + 3_600_000;
+    assert_eq!(seen["due_at_ms"], due_ms);
+    assert_eq!(seen["requests"][0]["outcome"], "granted");
+    let twice = secretary.run(&grant).expect_err("nothing waits");
+    assert_eq!(twice["error"]["code"], "no_such_request");
+    let can = |said: &Json, word: &str| {
+        let next = said["next"].as_array().expect("next steps");
+        next.iter().any(|step| step["word"] == word)
+    };
+    assert!(can(&seen, "cancel") && !can(&seen, "conclude") && !can(&seen, "feedback"));
+    run(&secretary, &["sync"]);
+    run(&urban, &["sync"]);
+    let seen = run(&urban, &["show", &whistle]);
+    assert!(can(&seen, "feedback") && !can(&seen, "verify") && !can(&seen, "rule"));
     run(&urban, &["feedback", &whistle, "--text", "已关阀检修"]);
     let own = urban.run(&["verify", &whistle]).expect_err("own work");
     assert_eq!(own["error"]["code"], "own_work");
@@ -136,9 +162,64 @@ fn a_finding_goes_all_the_way_from_four_terminals() {
     }
     let seen = run(&dispatcher, &["show", &whistle]);
     assert_eq!(seen["stage"], "evaluated");
-    assert_eq!(seen["history"].as_array().expect("a history").len(), 7);
+    assert_eq!(seen["history"].as_array().expect("a history").len(), 9);
 
     // It leaks again: opened again, whistled again.
     run(&secretary, &["reopen", &finding, "--reason", "再次泄漏"]);
     assert_eq!(run(&secretary, &["show", &finding])["stage"], "accepted");
+}
+
+#[test]
+fn a_copied_folder_is_a_new_phone_and_its_work_is_done_again() {
+    let folder = std::env::temp_dir().join(format!("shaodao-copied-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let folder = Folder(folder);
+    let server = ServerProcess::start(&folder.0, MORNING_MS).expect("a server");
+    let old = enrolled(&server, &folder.0, "P01006-01");
+    let report = [
+        "report",
+        "井盖破损",
+        "--category",
+        "C0101",
+        "--grid",
+        "530102001006001",
+    ];
+    let finding = record(&run(&old, &report));
+    let (here, there) = (folder.0.join("P01006-01"), folder.0.join("copy"));
+    shaodao_tests::home::copied(&here, &there);
+
+    let new = Terminal::new(&there).expect("the phone program");
+    let status = run(&new, &["status"]);
+    assert_eq!(status["person"], Json::Null);
+    assert_eq!(
+        (&status["outbox"], &status["salvaged"]),
+        (&0.into(), &1.into())
+    );
+    assert_eq!(status["incidents"][0]["why"], "restored");
+    assert_eq!(
+        new.run(&["redo"]).expect_err("not enrolled")["error"]["code"],
+        "not_enrolled"
+    );
+    new.enrol(&server, "P01006-01").expect("enrols");
+    run(&new, &["sync"]);
+    assert_eq!(run(&new, &["salvaged"])[0]["record"], *finding);
+    assert_eq!(run(&new, &["redo"])["refused"], serde_json::json!([]));
+    assert_eq!(run(&new, &["sync"])["accepted"], 1);
+    assert_eq!(run(&new, &["status"])["salvaged"], 0);
+
+    // The key lies beside the database, for its owner alone.
+    let key = there.join("key");
+    std::fs::write(&key, [1; 32]).expect("another key");
+    let refused = new.run(&["status"]).expect_err("another key");
+    assert_eq!(refused["error"]["code"], "wrong_key");
+    std::fs::remove_file(&key).expect("no key");
+    let refused = new.run(&["status"]).expect_err("no key");
+    assert_eq!(refused["error"]["code"], "no_key");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let key = std::fs::metadata(here.join("key")).expect("a key");
+        assert_eq!(key.permissions().mode() & 0o777, 0o600);
+    }
 }

@@ -39,12 +39,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// 用登记码登记 Enrol this phone with a ticket
-    Enrol {
-        /// 服务器地址 Address of the server, http://host:port
-        server: String,
-        /// 登记码 Ticket: ten characters, from the administrator
-        ticket: String,
-    },
+    Enrol(Enrol),
 
     /// 上报问题 Report a finding
     Report(Report),
@@ -156,6 +151,95 @@ pub enum Command {
         #[arg(long)]
         text: String,
     },
+    /// 谢绝 Decline as a voluntary target
+    DeclineSummons {
+        #[command(flatten)]
+        target: AsTarget,
+        /// 原因 Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// 退单:不该由我方办 Object: the order is not yours; once
+    Object {
+        #[command(flatten)]
+        target: AsTarget,
+        /// 原因 Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// 申请延期 Ask for a later due time
+    AskExtension {
+        #[command(flatten)]
+        target: AsTarget,
+        /// 延到何时,2h、1d 或 '2026-11-25 18:00' Until when; a span counts from the due time
+        #[arg(long)]
+        until: String,
+        /// 原因 Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// 申请挂账:停止计时 Ask to stop the clock
+    AskSuspension {
+        #[command(flatten)]
+        target: AsTarget,
+        /// 复查日期,到期自动恢复计时 Review date; the clock runs on from then
+        #[arg(long)]
+        review: String,
+        /// 原因 Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// 裁定退单、延期或挂账 Rule on a request
+    Rule(Rule),
+    /// 恢复计时 Let a stopped clock run on
+    Resume(Reasoned),
+    /// 重算期限 Set another limit or due time; the clock keeps its start
+    Recompute {
+        /// 哨令 Whistle
+        whistle: String,
+        /// 新的时限,如 4h、2d、3u Limit: working hours, working days, urgent hours
+        #[arg(long, conflicts_with = "due", required_unless_present = "due")]
+        limit: Option<String>,
+        /// 新的期限 Due time, 2h, 1d or '2026-11-25 18:00'
+        #[arg(long)]
+        due: Option<String>,
+        /// 原因 Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// 催办 Urge: a reminder that changes no clock
+    Urge {
+        /// 记录 Record
+        record: String,
+        /// 内容 The reminder
+        #[arg(long, default_value = "")]
+        text: String,
+    },
+    /// 督办 Demand an answer by a deadline
+    Supervise {
+        /// 哨令 Whistle
+        whistle: String,
+        /// 谁来回复:应哨方,默认吹哨方 Who has to answer: a target, or `blower`
+        #[arg(long, default_value = "blower")]
+        of: String,
+        /// 要求 What is demanded
+        #[arg(long)]
+        text: String,
+        /// 回复期限 Until when, 2h, 1d or '2026-11-25 18:00'
+        #[arg(long, default_value = "1d")]
+        reply_by: String,
+    },
+    /// 督办回复 Answer a superior
+    Reply {
+        /// 哨令 Whistle
+        whistle: String,
+        /// 哪一次督办,只有一次时可省 Which demand, by the beginning of its action; may be left out if it is clear
+        #[arg(long)]
+        to: Option<String>,
+        /// 回复 The answer
+        #[arg(long)]
+        text: String,
+    },
     /// 核实 Verify on site what somebody else did
     Verify {
         /// 哨令 Whistle
@@ -247,10 +331,47 @@ pub enum Command {
     /// Units are said: orders, organisations, person-times; a rate says of how many,
     /// and a rate of nothing is "—".
     Stats(Stats),
+    /// 未入账的操作:原因、保存情况、谁能帮忙 What was not accepted: why, what is kept, who can help
+    Troubles,
     /// 同步 Send what waits and fetch what is new
     Sync,
     /// 状态 How this phone stands
     Status,
+    /// 待重做:换机或恢复备份前没有上传的操作 What a former device of yours could not send
+    Salvaged,
+    /// 重做未入账的、或旧设备没能上传的操作 Do again what was not accepted, or what a former device could not send
+    Redo {
+        /// 操作编号的前几位(见 troubles、salvaged);不写为旧设备的全部 First characters of the action, as
+        /// `troubles` and `salvaged` list it; all of the former device if not given
+        action: Option<String>,
+        /// 不重做,从列表中去掉 Take it off the list instead
+        #[arg(long, requires = "action")]
+        forget: bool,
+    },
+}
+
+/// 登记:显示六位核对码,等管理员确认。 Shows six digits and waits until the administrator confirms them.
+#[derive(Debug, Group)]
+#[command(after_help = "\
+例 Examples:
+  shaodao enrol 'shaodao://enrol?server=…'        扫到的一行 the line of the QR code
+  shaodao enrol http://127.0.0.1:8470 ABCDEFGHJK
+  shaodao enrol --resume                          接着等 go on waiting")]
+pub struct Enrol {
+    /// 二维码里的 shaodao://enrol?…,或服务器地址 What the QR code says, or the server's address
+    #[arg(required_unless_present = "resume", value_name = "URI|SERVER")]
+    pub server: Option<String>,
+    /// 登记码,十个字符 Ticket: ten characters, from the administrator
+    pub ticket: Option<String>,
+    /// 不等确认 Show the check code and do not wait
+    #[arg(long)]
+    pub no_wait: bool,
+    /// 服务器不认识这部手机时重新登记,数据都保留 Enrol again when the server does not know this phone; all data stays
+    #[arg(long)]
+    pub again: bool,
+    /// 接着等上次的登记 Go on with the enrolment that waits
+    #[arg(long, conflicts_with_all = ["server", "ticket"])]
+    pub resume: bool,
 }
 
 /// A record and why.
@@ -335,6 +456,9 @@ pub struct Whistle {
     /// 平台 1 职能部门 2 区域联盟 3 党组织 4 社会力量 5 网格 Platform, 1 to 5 [default: 5 community, 1 street]
     #[arg(long)]
     pub platform: Option<u8>,
+    /// 地点,默认取第一个问题的位置 Where; by the first finding if not given
+    #[arg(long, value_name = "POSITION", allow_hyphen_values = true)]
+    pub at: Option<String>,
     /// 办结期限,2h、1d 或 '2026-11-25 18:00',默认按分类 Due; by the category if not given
     #[arg(long)]
     pub due: Option<String>,
@@ -365,6 +489,28 @@ pub struct AsTarget {
     /// 代表哪个应哨方,只有一个时可省 For which target; may be left out if it is clear
     #[arg(long = "for", value_name = "TARGET")]
     pub party: Option<String>,
+}
+
+/// A ruling on a request.
+#[derive(Debug, Group)]
+pub struct Rule {
+    /// 哨令 Whistle
+    pub whistle: String,
+    /// 哪一项申请,只有一项时可省 Which request, by the beginning of its action; may be left out if it is clear
+    #[arg(long)]
+    pub request: Option<String>,
+    /// 同意 Grant it
+    #[arg(long, conflicts_with = "refuse", required_unless_present = "refuse")]
+    pub grant: bool,
+    /// 不同意 Refuse it; say why with --text
+    #[arg(long)]
+    pub refuse: bool,
+    /// 批准的日期,默认按申请 The approved date, if it differs from the asked one
+    #[arg(long, conflicts_with = "refuse")]
+    pub until: Option<String>,
+    /// 说明 In words
+    #[arg(long, default_value = "")]
+    pub text: String,
 }
 
 /// What to list.

@@ -2,9 +2,9 @@
 //! of its own: for trying things out, for scripts, and for seeing what a phone
 //! would do.
 //!
-//! [`args`] says what can be asked, [`resolve`] finds the records and people
-//! that are meant, [`commands`] does it, [`view`] says what came of it, to
-//! people and to scripts.
+//! [`args`] says what can be asked, [`home`] where the phone and its key are,
+//! [`resolve`] finds the records and people that are meant, [`commands`] does
+//! it, [`view`] and [`clock_view`] say what came of it, to people and to scripts.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -13,7 +13,9 @@ use clap::Parser;
 
 mod args;
 mod clock;
+mod clock_view;
 mod commands;
+mod home;
 mod lang;
 mod resolve;
 mod view;

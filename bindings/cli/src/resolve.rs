@@ -4,9 +4,9 @@ use chrono::{FixedOffset, NaiveDateTime, TimeZone};
 
 use shaodao_core::device::{Device, RecordView};
 use shaodao_core::domain::action::{Facts, Party, RecordKind, Terms, Value, fact};
-use shaodao_core::domain::calendar::{Limit, LimitUnit};
+use shaodao_core::domain::calendar::{DueTime, Limit, LimitUnit};
 use shaodao_core::domain::directory::{Directory, Grant, Role};
-use shaodao_core::domain::ids::{PersonId, RecordId};
+use shaodao_core::domain::ids::{EnvelopeHash, PersonId, RecordId};
 use shaodao_core::domain::place::Position;
 use shaodao_core::domain::record::RecordState;
 use shaodao_core::domain::whistle::{TargetStage, WhistleState};
@@ -147,6 +147,37 @@ pub fn verified_party(
     only_one(waiting.map(|(key, _)| key.clone()).collect(), "--of")
 }
 
+/// The earlier action that is answered: the one whose hash begins as named, or
+/// the only open one.
+pub fn answered(
+    open: impl Iterator<Item = EnvelopeHash>,
+    named: Option<&str>,
+    flag: &str,
+) -> Result<EnvelopeHash, Sentence> {
+    let named = named.unwrap_or_default().to_lowercase();
+    let fits: Vec<_> = open
+        .filter(|hash| hash.to_string().starts_with(&named))
+        .collect();
+    match fits.as_slice() {
+        [one] => Ok(*one),
+        [] => Err(Sentence::new(
+            "no_such_request",
+            "没有待答复的申请或督办;用 shaodao show 查看这道哨令。",
+            "Nothing waits for an answer; look at the whistle with `shaodao show`.",
+        )),
+        several => {
+            let short = |hash: &EnvelopeHash| hash.to_string().chars().take(8).collect::<String>();
+            let names: Vec<_> = several.iter().map(short).collect();
+            let names = names.join(" ");
+            Err(Sentence::new(
+                "ambiguous_request",
+                format!("不止一项,请用 {flag} 写明:{names}"),
+                format!("More than one waits; say which with {flag}: {names}"),
+            ))
+        }
+    }
+}
+
 fn only_one(keys: Vec<String>, flag: &str) -> Result<String, Sentence> {
     match keys.as_slice() {
         [one] => Ok(one.clone()),
@@ -232,16 +263,21 @@ pub fn position(text: &str) -> Result<Position, Sentence> {
 
 /// A due time and the terms that it follows from: a span from now or a time in
 /// Shanghai has none, otherwise they follow from the first finding's category
-/// and the area's class.
+/// and the area's class; such a time is provisional if it depends on holidays
+/// that nobody has announced yet.
 pub fn due(
     device: &Device,
     text: Option<&str>,
     area: &str,
     findings: &[RecordId],
     now_ms: i64,
-) -> Result<(i64, Option<Terms>), Sentence> {
+) -> Result<(DueTime, Option<Terms>), Sentence> {
     if let Some(text) = text {
-        return Ok((date_ms(text, now_ms)?, None));
+        let said = DueTime {
+            at_ms: date_ms(text, now_ms)?,
+            provisional: false,
+        };
+        return Ok((said, None));
     }
     let directory = device.directory().map_err(|error| Sentence::from(&error))?;
     let by_category = || {
@@ -254,8 +290,8 @@ pub fn due(
         .and_then(|code| directory.communities.get(code))
         .map(|community| community.class);
     let limit = class.map_or(limit, |class| limit.for_class(class));
-    let (due_ms, terms) = by_limit(&directory, limit, now_ms)?;
-    Ok((due_ms, Some(terms)))
+    let (due, terms) = by_limit(&directory, limit, now_ms)?;
+    Ok((due, Some(terms)))
 }
 
 /// The due time of a limit under the calendar and the policy in force.
@@ -263,7 +299,7 @@ pub fn by_limit(
     directory: &Directory,
     limit: Limit,
     start_ms: i64,
-) -> Result<(i64, Terms), Sentence> {
+) -> Result<(DueTime, Terms), Sentence> {
     let due = directory.calendar.due(start_ms, limit, &[]);
     let due = due.map_err(|error| {
         Sentence::new(
@@ -275,10 +311,10 @@ pub fn by_limit(
     let terms = Terms {
         start_ms,
         limit,
-        calendar: directory.calendar.version.clone(),
+        calendar: directory.calendar.version().to_owned(),
         policy: directory.policy_edition(),
     };
-    Ok((due.at_ms, terms))
+    Ok((due, terms))
 }
 
 /// A date: a span from now, or a time in Shanghai.

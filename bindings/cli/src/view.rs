@@ -4,7 +4,8 @@ use serde_json::{Value as Json, json};
 
 use shaodao_core::device::RecordView;
 use shaodao_core::domain::action::{Body, Party, Value, word_zh};
-use shaodao_core::domain::calendar::local_text;
+use shaodao_core::domain::available::Available;
+use shaodao_core::domain::calendar::{Light, light, local_text};
 use shaodao_core::domain::directory::Directory;
 use shaodao_core::domain::finding::{FindingStage, FindingState};
 use shaodao_core::domain::history::Registers;
@@ -13,6 +14,7 @@ use shaodao_core::domain::record::RecordState;
 use shaodao_core::domain::whistle::{WhistleStage, WhistleState};
 use shaodao_core::store::read::{FindingSummary, WhistleSummary};
 
+use crate::clock_view::step_json;
 use crate::lang::Lang;
 
 /// What came of a command.
@@ -50,6 +52,8 @@ pub struct View<'a> {
     pub lang: Lang,
     /// Who is who.
     pub directory: &'a Directory,
+    /// The time to judge lights by, milliseconds.
+    pub now_ms: i64,
 }
 
 impl View<'_> {
@@ -78,12 +82,16 @@ impl View<'_> {
                 true => self.lang.pick("待编号", "no number yet"),
                 false => &row.number,
             };
+            let merged = match row.merged_into {
+                Some(into) => format!(" → {}", short(into)),
+                None => String::new(),
+            };
             let conflict = match row.conflicts {
                 0 => String::new(),
                 _ => self.lang.pick(" ⚠有分歧", " ⚠disputed").to_owned(),
             };
             format!(
-                "{}  {}  {}  [{}] {}({} {}){conflict}\n",
+                "{}  {}  {}  [{}{merged}] {}({} {}){conflict}\n",
                 short(row.record),
                 local_text(row.reported_at_ms),
                 number,
@@ -119,8 +127,35 @@ impl View<'_> {
             self.whistle_stage(row.stage),
             row.title,
             self.directory.area_name(&row.area),
-            local_text(row.due_at_ms),
+            self.with_light(row.due_at_ms, self.light_of(row)),
         )
+    }
+
+    /// A due time with its light, if that is yellow or red.
+    pub(crate) fn with_light(&self, due_at_ms: i64, light: Option<Light>) -> String {
+        let time = local_text(due_at_ms);
+        match light {
+            None | Some(Light::Green) => time,
+            Some(light) => format!("{time} ●{}", self.lang.pick(light.zh(), light.word())),
+        }
+    }
+
+    fn light_of(&self, row: &WhistleSummary) -> Option<Light> {
+        let stands_still = row.stage.is_over() || row.paused_until_ms > self.now_ms;
+        self.light(row.issued_at_ms, row.due_at_ms, stands_still)
+    }
+
+    /// The light of a whistle whose clock runs, by the share of the time
+    /// between issue and due.
+    pub(crate) fn light(
+        &self,
+        issued_at_ms: i64,
+        due_at_ms: i64,
+        stands_still: bool,
+    ) -> Option<Light> {
+        let used_ms = self.now_ms.saturating_sub(issued_at_ms);
+        let whole_ms = due_at_ms.saturating_sub(issued_at_ms);
+        light(used_ms, whole_ms, stands_still)
     }
 
     /// A finding's row for scripts.
@@ -138,6 +173,7 @@ impl View<'_> {
             "reporter": row.reporter,
             "reported_at_ms": row.reported_at_ms,
             "conflicts": row.conflicts,
+            "merged_into": row.merged_into.map(|into| into.to_string()),
         })
     }
 
@@ -153,12 +189,15 @@ impl View<'_> {
             "title": row.title,
             "issued_at_ms": row.issued_at_ms,
             "due_at_ms": row.due_at_ms,
+            "light": self.light_of(row).map(Light::word),
+            "paused_until_ms": row.paused_until_ms,
+            "open_requests": row.open_requests,
             "parent": row.parent.map(|parent| parent.to_string()),
         })
     }
 
     /// A record with everything in it. `stage` is the one that people see.
-    pub fn record(&self, view: &RecordView, stage: &str, next: &[String]) -> Answer {
+    pub fn record(&self, view: &RecordView, stage: &str, next: &[Available]) -> Answer {
         let mut text = format!("{}\n", view.record);
         match &view.state {
             RecordState::Finding(finding) => text.push_str(&self.finding(finding, stage)),
@@ -194,7 +233,7 @@ impl View<'_> {
             }
         }
         if !next.is_empty() {
-            let words: Vec<_> = next.iter().map(|word| self.action(word)).collect();
+            let words: Vec<_> = next.iter().map(|step| self.step(step)).collect();
             let label = self.lang.pick("您可以:", "You can: ");
             text.push_str(&format!(
                 "{label}{}\n",
@@ -226,7 +265,7 @@ impl View<'_> {
                 "  {area}: {} {}\n  {due}: {}\n",
                 self.directory.area_name(&order.area),
                 who.unwrap_or_default(),
-                local_text(order.due_ms),
+                self.due(whistle),
             ));
             for finding in &order.findings {
                 let label = self.lang.pick("问题", "finding");
@@ -245,10 +284,12 @@ impl View<'_> {
                 .lang
                 .pick(stage.zh().to_owned(), stage.word().replace('_', " "));
             text.push_str(&format!(
-                "  → {} {role} [{stage}]\n",
-                self.directory.party_name(&target.target.party)
+                "  → {} {role} [{stage}]{}\n",
+                self.directory.party_name(&target.target.party),
+                self.rework(target),
             ));
         }
+        text.push_str(&self.requests(whistle));
         for escalation in &whistle.escalations {
             let label = self.lang.pick("已升级为街道哨", "escalated into");
             let undone = match &escalation.stood_down {
@@ -328,6 +369,19 @@ impl View<'_> {
                 false => self.lang.pick("不通过", "failed").to_owned(),
             }),
             Body::Evaluate { score, .. } => Some(format!("★{score}")),
+            Body::Rule {
+                granted, until_ms, ..
+            } => Some(self.ruling(*granted, *until_ms)),
+            Body::AskExtension {
+                until_ms: at_ms, ..
+            }
+            | Body::AskSuspension {
+                review_ms: at_ms, ..
+            }
+            | Body::Supervise {
+                reply_by_ms: at_ms, ..
+            }
+            | Body::Recompute { due_ms: at_ms, .. } => Some(local_text(*at_ms)),
             _ => None,
         };
         let words = words_of(body).filter(|text| !text.is_empty());
@@ -341,7 +395,7 @@ impl View<'_> {
         }
     }
 
-    fn record_json(&self, view: &RecordView, stage: &str, next: &[String]) -> Json {
+    fn record_json(&self, view: &RecordView, stage: &str, next: &[Available]) -> Json {
         let facts: serde_json::Map<String, Json> = view
             .state
             .facts()
@@ -376,11 +430,13 @@ impl View<'_> {
             "stage": stage,
             "facts": facts,
             "history": history,
-            "next": next,
+            "next": next.iter().map(step_json).collect::<Vec<_>>(),
         });
         match &view.state {
             RecordState::Finding(finding) => {
                 record["kind"] = "finding".into();
+                let merged_into = finding.merged_into.map(|into| into.to_string());
+                record["merged_into"] = json!(merged_into);
                 record["reporter"] = json!(finding.reporter.as_ref().map(|who| &who.0));
             }
             RecordState::Whistle(whistle) => {
@@ -390,6 +446,7 @@ impl View<'_> {
                     .iter()
                     .map(|(key, target)| json!({ "party": key, "stage": target.stage().word() }))
                     .collect();
+                self.clock_json(whistle, &mut record);
                 record["escalations"] = whistle
                     .escalations
                     .iter()

@@ -7,13 +7,12 @@
 
 use super::action::{Action, BLOWER, Body, Facts, Party, Target, Value, fact};
 use super::deadline;
-use super::directory::Directory;
+use super::directory::{DeviceState, Directory};
 use super::finding::FindingState;
 use super::history::History;
 use super::ids::{EnvelopeHash, PersonId, PrivateId, RecordId};
 use super::private::PrivateKind;
 use super::record::{RecordState, capture};
-use super::rights::DeviceState;
 use super::time::Claim;
 use super::whistle::WhistleState;
 

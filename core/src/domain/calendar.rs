@@ -1,109 +1,42 @@
-//! Limits and working time, in exact integer minutes, Asia/Shanghai.
+//! Working time and due times, in exact integer minutes, Asia/Shanghai.
 //!
 //! China has kept UTC+8 without summer time since 1991, so local time is UTC
 //! plus eight hours and no time-zone table is needed.
 //!
-//! 1. A category gives a [`Limit`], an area class stretches it.
-//! 2. The [`Calendar`] says which minutes of a day are worked: periods per
-//!    weekday, and dated exceptions (holidays, make-up days 调休).
+//! 1. A category and an area class give a [`Limit`].
+//! 2. A [`Calendar`] says which minutes of a day are worked: the periods of an
+//!    ordinary [`Week`], and dated exceptions (holidays, make-up days 调休). It
+//!    is one edition of many; a running limit keeps the edition it began under.
 //! 3. [`Calendar::due`] counts worked minutes from a start, leaving out
-//!    suspensions.
+//!    suspensions. A minute counts only as a whole: it begins after the start,
+//!    is worked, and no suspension touches it. What a part of a minute is worth
+//!    is thus always in favour of whoever has to meet the limit.
+//! 4. [`Calendar::used_min`] counts the same minutes up to a moment, and
+//!    [`light`] turns the share that is used into a colour.
 //!
-//! What can go wrong: a limit so large that no calendar reaches it, or a
-//! calendar without working time: [`NoDueTime`], at once and without overflow.
-//! Beyond the imported holidays nobody knows the answer: it is marked
-//! provisional, and no year of holidays is ever invented.
+//! What can go wrong: (2) periods that overlap or a day without end:
+//! [`BadCalendar`], before anything is counted with it; (3) a limit so large
+//! that no calendar reaches it, a calendar without working time, or a clock that
+//! stands still: [`NoDueTime`], at once and without overflow. Outside the
+//! imported years nobody knows the holidays: the answer is marked provisional,
+//! and no year of holidays is ever invented.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
+use std::ops::ControlFlow;
 
-use chrono::{Datelike, Days, NaiveDate};
+use chrono::{Datelike, NaiveDate};
+
+// What a calendar is asked about.
+pub use super::limit::{AreaClass, BadLimit, Light, Limit, LimitUnit, light};
+
+/// Stands for the end of a suspension that has none yet.
+pub const OPEN: i64 = i64::MAX;
 
 const MINUTE_MS: i64 = 60_000;
-const HOUR_MS: i64 = 60 * MINUTE_MS;
 const DAY_MIN: i64 = 24 * 60;
 const OFFSET_MIN: i64 = 8 * 60;
 /// Days that are looked at before giving up: ten years.
-const MAX_DAYS: u32 = 3_660;
-
-/// What a limit counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum LimitUnit {
-    /// 紧急工作时: runs day and night.
-    UrgentHour,
-    /// 工作时: an hour of working time.
-    WorkingHour,
-    /// 工作日: as many minutes as a full working day has.
-    WorkingDay,
-}
-
-/// A handling limit, such as `4h`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Limit {
-    /// How many.
-    pub amount: u32,
-    /// Of what.
-    pub unit: LimitUnit,
-}
-
-/// A text that is not a limit.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "not a limit: `{0}`; expected a number and u (urgent hours), h (working hours) or d (working days), such as 4h"
-)]
-pub struct BadLimit(pub String);
-
-impl fmt::Display for Limit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let letter = match self.unit {
-            LimitUnit::UrgentHour => 'u',
-            LimitUnit::WorkingHour => 'h',
-            LimitUnit::WorkingDay => 'd',
-        };
-        write!(f, "{}{letter}", self.amount)
-    }
-}
-
-impl FromStr for Limit {
-    type Err = BadLimit;
-
-    fn from_str(text: &str) -> Result<Self, BadLimit> {
-        let bad = || BadLimit(text.chars().take(40).collect());
-        let unit = match text.chars().last() {
-            Some('u') => LimitUnit::UrgentHour,
-            Some('h') => LimitUnit::WorkingHour,
-            Some('d') => LimitUnit::WorkingDay,
-            _ => return Err(bad()),
-        };
-        let digits = &text[..text.len() - 1];
-        let amount = digits.parse::<u32>().map_err(|_| bad())?;
-        Ok(Self { amount, unit })
-    }
-}
-
-/// How quickly things have to go in an area.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum AreaClass {
-    /// The limit as it stands.
-    A,
-    /// Half as long again.
-    B,
-    /// Twice as long.
-    C,
-}
-
-impl Limit {
-    /// The limit in an area of this class, rounded up.
-    pub fn for_class(self, class: AreaClass) -> Self {
-        let amount = match class {
-            AreaClass::A => self.amount,
-            AreaClass::B => self.amount.saturating_add(self.amount.div_ceil(2)),
-            AreaClass::C => self.amount.saturating_mul(2),
-        };
-        Self { amount, ..self }
-    }
-}
+const MAX_DAYS: i64 = 3_660;
 
 /// A stretch of a day, minutes after local midnight, the end not included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -114,54 +47,185 @@ pub struct Period {
     pub to_min: u32,
 }
 
-/// Working time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Calendar {
-    /// Names this edition; running limits keep it.
-    pub version: String,
-    /// Periods of a full working day, ascending.
-    pub periods: Vec<Period>,
-    /// Worked weekdays, Monday first.
-    pub weekdays: [bool; 7],
-    /// Days that differ: worked (make-up) or off (holiday).
-    pub exceptions: BTreeMap<NaiveDate, bool>,
-    /// Last day whose exceptions are known; beyond it answers are provisional.
-    pub horizon: Option<NaiveDate>,
+impl Period {
+    const ALL_DAY: [Self; 1] = [Self {
+        from_min: 0,
+        to_min: 1_440,
+    }];
 }
 
-/// A due time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The working time of an ordinary week.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Week {
+    /// Worked periods of each weekday, Monday first, ascending; none on a day
+    /// off. What lies between two periods (the lunch break) is not worked.
+    pub days: [Vec<Period>; 7],
+    /// Worked periods of a make-up day, whatever its weekday.
+    pub make_up: Vec<Period>,
+    /// What one 工作日 of a limit counts for, minutes, 1 to 1440.
+    pub day_min: u32,
+}
+
+/// One edition of the working time of a street.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Calendar {
+    version: String,
+    week: Week,
+    exceptions: BTreeMap<NaiveDate, bool>,
+    known: Option<(NaiveDate, NaiveDate)>,
+}
+
+/// A calendar that makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadCalendar {
+    /// An edition must have a name of at most 40 characters.
+    #[error("the edition of a calendar needs a name of 1 to 40 characters")]
+    Version,
+    /// Periods must follow one another within a day.
+    #[error(
+        "{day}: {from_min} to {to_min}: periods ascend, do not overlap, and end by minute 1440"
+    )]
+    Period {
+        /// `weekday 1` (Monday) to `weekday 7`, or `make-up day`.
+        day: String,
+        /// Start of the first wrong period.
+        from_min: u32,
+        /// Its end.
+        to_min: u32,
+    },
+    /// A working day of a limit must have a length within a day.
+    #[error("a working day of {0} minutes; expected 1 to 1440")]
+    Day(u32),
+    /// There are make-up days, but nothing is worked on them.
+    #[error("there are make-up days, but a make-up day has no working time")]
+    MakeUp,
+    /// The first known day lies behind the last one.
+    #[error("known from {0} to {1}: the first day lies behind the last")]
+    Known(NaiveDate, NaiveDate),
+    /// An exception that lies outside the days whose exceptions are known.
+    #[error("{0} is an exception outside the days whose exceptions are known")]
+    Outside(NaiveDate),
+    /// Between two known years lies one that nobody imported.
+    #[error("the holidays of {0} are missing: import its year first")]
+    Gap(i32),
+    /// An edition of that name exists.
+    #[error("there is a calendar `{0}` already; editions are never changed, only followed")]
+    Exists(String),
+}
+
+/// A due time; the earlier one is the smaller one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DueTime {
     /// Unix milliseconds.
     pub at_ms: i64,
-    /// Lies beyond the imported holidays.
+    /// Depends on a day whose holidays nobody has announced yet.
     pub provisional: bool,
 }
 
-/// No calendar reaches the end of such a limit.
+/// Why a limit has no end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no due time within ten years")]
-pub struct NoDueTime;
+pub enum NoDueTime {
+    /// The clock stands still until the suspension is lifted.
+    #[error("suspended: there is no due time until it is resumed")]
+    Suspended,
+    /// No calendar reaches that far.
+    #[error("no due time within ten years")]
+    TooFar,
+}
+
+/// Whether a moment lies in one of the suspensions (start and end, Unix
+/// milliseconds, the end not included).
+pub fn is_suspended(suspensions: &[(i64, i64)], now_ms: i64) -> bool {
+    let inside = |(from, to): &(i64, i64)| *from <= now_ms && (now_ms < *to || *to == OPEN);
+    suspensions.iter().any(inside)
+}
 
 impl Calendar {
+    /// An edition. `exceptions` are days that differ from the week: worked
+    /// (`true`, a make-up day) or off (`false`, a holiday). `known` are the
+    /// first and the last day whose exceptions are known.
+    ///
+    /// # Errors
+    /// See [`BadCalendar`]; it names the place.
+    pub fn new(
+        version: &str,
+        week: Week,
+        exceptions: BTreeMap<NaiveDate, bool>,
+        known: Option<(NaiveDate, NaiveDate)>,
+    ) -> Result<Self, BadCalendar> {
+        if version.is_empty() || version.chars().count() > 40 {
+            return Err(BadCalendar::Version);
+        }
+        for (nth, periods) in week.days.iter().enumerate() {
+            ascending(periods, || format!("weekday {}", nth + 1))?;
+        }
+        ascending(&week.make_up, || "make-up day".to_owned())?;
+        if !(1..=1_440).contains(&week.day_min) {
+            return Err(BadCalendar::Day(week.day_min));
+        }
+        if week.make_up.is_empty() && exceptions.values().any(|worked| *worked) {
+            return Err(BadCalendar::MakeUp);
+        }
+        if let Some((first, last)) = known.filter(|(first, last)| first > last) {
+            return Err(BadCalendar::Known(first, last));
+        }
+        let covered = |date: &NaiveDate| known.is_some_and(|(a, b)| (a..=b).contains(date));
+        if let Some(date) = exceptions.keys().find(|date| !covered(date)) {
+            return Err(BadCalendar::Outside(*date));
+        }
+        Ok(Self {
+            version: version.to_owned(),
+            week,
+            exceptions,
+            known,
+        })
+    }
+
     /// 09:00–12:00 and 13:00–17:00, Monday to Friday, no exceptions known.
     pub fn office() -> Self {
         let period = |from: u32, to: u32| Period {
             from_min: from * 60,
             to_min: to * 60,
         };
+        let day = vec![period(9, 12), period(13, 17)];
+        let days = [true, true, true, true, true, false, false];
         Self {
             version: "office".to_owned(),
-            periods: vec![period(9, 12), period(13, 17)],
-            weekdays: [true, true, true, true, true, false, false],
+            week: Week {
+                days: days.map(|worked| if worked { day.clone() } else { Vec::new() }),
+                make_up: day,
+                day_min: 7 * 60,
+            },
             exceptions: BTreeMap::new(),
-            horizon: None,
+            known: None,
         }
     }
 
+    /// The name of this edition; running limits keep it.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The ordinary week.
+    pub fn week(&self) -> &Week {
+        &self.week
+    }
+
+    /// The days that differ from the week: worked or off.
+    pub fn exceptions(&self) -> &BTreeMap<NaiveDate, bool> {
+        &self.exceptions
+    }
+
+    /// First and last day whose exceptions are known; answers that need others
+    /// are provisional.
+    pub fn known(&self) -> Option<(NaiveDate, NaiveDate)> {
+        self.known
+    }
+
     /// When a limit that starts at `start_ms` ends, leaving out suspensions
-    /// (start and end, Unix milliseconds, in any order). A start within a
-    /// minute counts from that minute's beginning.
+    /// (start and end, Unix milliseconds, in any order, overlapping or not;
+    /// [`OPEN`] as the end of one that lasts). Those that end before they start
+    /// count for nothing. A limit of nothing ends where it starts.
     ///
     /// # Errors
     /// [`NoDueTime`].
@@ -171,63 +235,131 @@ impl Calendar {
         limit: Limit,
         suspensions: &[(i64, i64)],
     ) -> Result<DueTime, NoDueTime> {
+        let start_min = minute_after(start_ms);
+        let mut left = self.limit_min(limit);
+        if left == 0 {
+            return Ok(self.due_at(start_min, start_min, limit.unit));
+        }
+        let pauses = Pauses::of(suspensions);
+        let end_min = self.count(start_min, limit.unit, &pauses, |from, to| {
+            if to - from >= left {
+                return ControlFlow::Break(from + left);
+            }
+            left -= to - from;
+            ControlFlow::Continue(())
+        });
+        match end_min {
+            Some(end_min) => Ok(self.due_at(start_min, end_min, limit.unit)),
+            None if pauses.open_from.is_some() => Err(NoDueTime::Suspended),
+            None => Err(NoDueTime::TooFar),
+        }
+    }
+
+    /// How many minutes of a limit are used at `now_ms`; never more than the
+    /// limit has.
+    pub fn used_min(
+        &self,
+        start_ms: i64,
+        limit: Limit,
+        suspensions: &[(i64, i64)],
+        now_ms: i64,
+    ) -> i64 {
+        let now_min = minute_before(now_ms);
+        let whole = self.limit_min(limit);
+        let mut used = 0;
+        let pauses = Pauses::of(suspensions);
+        self.count(minute_after(start_ms), limit.unit, &pauses, |from, to| {
+            used += (to.min(now_min) - from).max(0);
+            match to >= now_min || used >= whole {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        });
+        used.min(whole)
+    }
+
+    /// The [`light`] of a limit at `now_ms`; none while it is suspended.
+    pub fn light(
+        &self,
+        start_ms: i64,
+        limit: Limit,
+        suspensions: &[(i64, i64)],
+        now_ms: i64,
+    ) -> Option<Light> {
+        light(
+            self.used_min(start_ms, limit, suspensions, now_ms),
+            self.limit_min(limit),
+            is_suspended(suspensions, now_ms),
+        )
+    }
+
+    /// What a limit amounts to, minutes.
+    pub fn limit_min(&self, limit: Limit) -> i64 {
         let amount = i64::from(limit.amount);
-        let (minutes, urgent) = match limit.unit {
-            LimitUnit::UrgentHour => (amount * 60, true),
-            LimitUnit::WorkingHour => (amount * 60, false),
-            LimitUnit::WorkingDay => (amount * self.full_day_min(), false),
-        };
-        let start_min = start_ms.div_euclid(MINUTE_MS) + OFFSET_MIN;
-        let pauses = merged(suspensions);
-        let mut left = minutes;
-        let mut date = date_of(start_min).ok_or(NoDueTime)?;
-        let mut midnight = start_min.div_euclid(DAY_MIN) * DAY_MIN;
-        for _ in 0..MAX_DAYS {
-            for (from, to) in self.worked(date, urgent) {
-                let from = (midnight + from).max(start_min);
-                for (from, to) in without(from, midnight + to, &pauses) {
-                    if to - from >= left {
-                        return Ok(self.due_at(from + left, date));
-                    }
-                    left -= to - from;
+        match limit.unit {
+            LimitUnit::UrgentHour | LimitUnit::WorkingHour => amount * 60,
+            LimitUnit::WorkingDay => amount * i64::from(self.week.day_min),
+        }
+    }
+
+    /// Whether anything is worked on a day.
+    pub fn is_worked(&self, date: NaiveDate) -> bool {
+        !self.worked(date).is_empty()
+    }
+
+    /// Shows the counted stretches of time (local minutes) from a minute on to
+    /// `each`, in order, until it has seen enough; `None` if it never has.
+    fn count<T>(
+        &self,
+        start_min: i64,
+        unit: LimitUnit,
+        pauses: &Pauses,
+        mut each: impl FnMut(i64, i64) -> ControlFlow<T>,
+    ) -> Option<T> {
+        let first_day = start_min.div_euclid(DAY_MIN);
+        let mut date = date_of(start_min)?;
+        for day in first_day..first_day + MAX_DAYS {
+            let midnight = day * DAY_MIN;
+            if pauses.open_from.is_some_and(|from| from <= midnight) {
+                return None;
+            }
+            let periods = match unit {
+                LimitUnit::UrgentHour => &Period::ALL_DAY,
+                LimitUnit::WorkingHour | LimitUnit::WorkingDay => self.worked(date),
+            };
+            for period in periods {
+                let from = (midnight + i64::from(period.from_min)).max(start_min);
+                let to = midnight + i64::from(period.to_min);
+                if let ControlFlow::Break(found) = pauses.outside(from, to, &mut each) {
+                    return Some(found);
                 }
             }
-            date = date.checked_add_days(Days::new(1)).ok_or(NoDueTime)?;
-            midnight += DAY_MIN;
+            date = date.succ_opt()?;
         }
-        Err(NoDueTime)
+        None
     }
 
-    /// Whether a day is worked.
-    pub fn is_worked(&self, date: NaiveDate) -> bool {
+    fn worked(&self, date: NaiveDate) -> &[Period] {
         let weekday = date.weekday().num_days_from_monday() as usize;
         match self.exceptions.get(&date) {
-            Some(worked) => *worked,
-            None => self.weekdays[weekday],
+            Some(true) => &self.week.make_up,
+            Some(false) => &[],
+            None => &self.week.days[weekday],
         }
     }
 
-    fn due_at(&self, local_min: i64, date: NaiveDate) -> DueTime {
+    fn due_at(&self, start_min: i64, end_min: i64, unit: LimitUnit) -> DueTime {
+        // The last minute that counts lies before the end.
+        let days = [date_of(start_min), date_of(end_min - 1)];
+        let is_known = |date: &Option<NaiveDate>| match (self.known, date) {
+            (Some((first, last)), Some(date)) => (first..=last).contains(date),
+            _ => false,
+        };
+        let by_the_clock = unit == LimitUnit::UrgentHour || end_min == start_min;
         DueTime {
-            at_ms: (local_min - OFFSET_MIN) * MINUTE_MS,
-            provisional: self.horizon.is_some_and(|horizon| date > horizon),
+            at_ms: (end_min - OFFSET_MIN).saturating_mul(MINUTE_MS),
+            provisional: !by_the_clock && !days.iter().all(is_known),
         }
-    }
-
-    fn full_day_min(&self) -> i64 {
-        let length = |period: &Period| i64::from(period.to_min) - i64::from(period.from_min);
-        self.periods.iter().map(length).sum()
-    }
-
-    fn worked(&self, date: NaiveDate, urgent: bool) -> Vec<(i64, i64)> {
-        if urgent {
-            return vec![(0, DAY_MIN)];
-        }
-        if !self.is_worked(date) {
-            return Vec::new();
-        }
-        let span = |period: &Period| (i64::from(period.from_min), i64::from(period.to_min));
-        self.periods.iter().map(span).collect()
     }
 }
 
@@ -242,7 +374,7 @@ pub fn local_text(ms: i64) -> String {
 
 /// The Shanghai date of a time, `20250611`, as numbers use it.
 pub fn local_date_compact(ms: i64) -> String {
-    let shifted = ms.saturating_add(8 * HOUR_MS);
+    let shifted = ms.saturating_add(OFFSET_MIN * MINUTE_MS);
     match chrono::DateTime::from_timestamp_millis(shifted) {
         Some(time) => time.format("%Y%m%d").to_string(),
         None => "00000000".to_owned(),
@@ -260,142 +392,91 @@ pub fn start_of_day_ms(date: NaiveDate) -> i64 {
     (days * DAY_MIN - OFFSET_MIN) * MINUTE_MS
 }
 
+/// Suspensions in local minutes: every minute that one touches.
+struct Pauses {
+    /// Ascending, overlaps joined.
+    closed: Vec<(i64, i64)>,
+    /// From here on the clock stands still.
+    open_from: Option<i64>,
+}
+
+impl Pauses {
+    fn of(suspensions: &[(i64, i64)]) -> Self {
+        let mut open_from: Option<i64> = None;
+        let mut closed: Vec<(i64, i64)> = Vec::new();
+        for (from, to) in suspensions {
+            let from_min = minute_before(*from);
+            if *to == OPEN {
+                open_from = Some(open_from.map_or(from_min, |other| other.min(from_min)));
+            } else if from < to {
+                closed.push((from_min, minute_after(*to)));
+            }
+        }
+        closed.sort_unstable();
+        closed.dedup_by(|later, earlier| {
+            let joins = later.0 <= earlier.1;
+            if joins {
+                earlier.1 = earlier.1.max(later.1);
+            }
+            joins
+        });
+        Self { closed, open_from }
+    }
+
+    /// Shows the parts of `from..to` outside the pauses to `each`.
+    fn outside<T>(
+        &self,
+        mut from: i64,
+        to: i64,
+        each: &mut impl FnMut(i64, i64) -> ControlFlow<T>,
+    ) -> ControlFlow<T> {
+        let to = self.open_from.map_or(to, |open| open.min(to));
+        for (pause_from, pause_to) in &self.closed {
+            if *pause_to <= from {
+                continue;
+            }
+            if *pause_from >= to {
+                break;
+            }
+            if *pause_from > from {
+                each(from, *pause_from)?;
+            }
+            from = *pause_to;
+        }
+        match from < to {
+            true => each(from, to),
+            false => ControlFlow::Continue(()),
+        }
+    }
+}
+
+/// The first local minute that begins at or after a moment.
+fn minute_after(ms: i64) -> i64 {
+    let is_within = ms.rem_euclid(MINUTE_MS) != 0;
+    minute_before(ms) + i64::from(is_within)
+}
+
+/// The local minute that a moment lies in.
+fn minute_before(ms: i64) -> i64 {
+    ms.div_euclid(MINUTE_MS) + OFFSET_MIN
+}
+
 fn date_of(local_min: i64) -> Option<NaiveDate> {
     let seconds = local_min.checked_mul(60)?;
     chrono::DateTime::from_timestamp(seconds, 0).map(|time| time.date_naive())
 }
 
-/// Suspensions in local minutes, ascending, overlaps joined.
-fn merged(suspensions: &[(i64, i64)]) -> Vec<(i64, i64)> {
-    let minute = |ms: i64| ms.div_euclid(MINUTE_MS) + OFFSET_MIN;
-    let mut pauses: Vec<(i64, i64)> = suspensions
-        .iter()
-        .map(|(from, to)| (minute(*from), minute(*to)))
-        .filter(|(from, to)| from < to)
-        .collect();
-    pauses.sort_unstable();
-    let mut joined: Vec<(i64, i64)> = Vec::new();
-    for (from, to) in pauses {
-        match joined.last_mut() {
-            Some(last) if from <= last.1 => last.1 = last.1.max(to),
-            _ => joined.push((from, to)),
+fn ascending(periods: &[Period], day: impl Fn() -> String) -> Result<(), BadCalendar> {
+    let mut free_from = 0;
+    for Period { from_min, to_min } in periods {
+        if *from_min < free_from || to_min <= from_min || *to_min > 1_440 {
+            return Err(BadCalendar::Period {
+                day: day(),
+                from_min: *from_min,
+                to_min: *to_min,
+            });
         }
+        free_from = *to_min;
     }
-    joined
-}
-
-/// The parts of `from..to` outside the pauses.
-fn without(from: i64, to: i64, pauses: &[(i64, i64)]) -> Vec<(i64, i64)> {
-    let mut parts = Vec::new();
-    let mut from = from;
-    for (pause_from, pause_to) in pauses {
-        if *pause_to <= from || *pause_from >= to {
-            continue;
-        }
-        if *pause_from > from {
-            parts.push((from, *pause_from));
-        }
-        from = from.max(*pause_to);
-    }
-    if from < to {
-        parts.push((from, to));
-    }
-    parts
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Shanghai wall time to Unix milliseconds.
-    fn at(text: &str) -> i64 {
-        let time = chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M").expect("a time");
-        time.and_utc().timestamp_millis() - 8 * HOUR_MS
-    }
-
-    fn due(start: &str, limit: &str, suspensions: &[(i64, i64)]) -> String {
-        let limit = limit.parse().expect("a limit");
-        let due = Calendar::office().due(at(start), limit, suspensions);
-        local_text(due.expect("within ten years").at_ms)
-    }
-
-    #[test]
-    fn the_limits_of_the_handbook_end_when_it_says() {
-        // 2025-06-13 is a Friday.
-        assert_eq!(due("2025-06-13 16:30", "4h", &[]), "2025-06-16 13:30");
-        assert_eq!(due("2025-06-13 16:30", "1d", &[]), "2025-06-16 16:30");
-        let pause = [(at("2025-06-16 10:00"), at("2025-06-18 10:00"))];
-        assert_eq!(due("2025-06-13 16:30", "1d", &pause), "2025-06-18 16:30");
-        assert_eq!(due("2025-06-14 23:30", "2u", &[]), "2025-06-15 01:30");
-    }
-
-    #[test]
-    fn national_day_2025_is_off_and_its_make_up_days_are_worked() {
-        let mut calendar = Calendar::office();
-        for day in 1..=8 {
-            let date = NaiveDate::from_ymd_opt(2025, 10, day).expect("a date");
-            calendar.exceptions.insert(date, false);
-        }
-        for (month, day) in [(9, 28), (10, 11)] {
-            let date = NaiveDate::from_ymd_opt(2025, month, day).expect("a date");
-            calendar.exceptions.insert(date, true);
-        }
-        let limit = Limit {
-            amount: 1,
-            unit: LimitUnit::WorkingDay,
-        };
-        let due = |start| {
-            calendar
-                .due(at(start), limit, &[])
-                .map(|due| local_text(due.at_ms))
-        };
-        assert_eq!(due("2025-09-30 16:00").as_deref(), Ok("2025-10-09 16:00"));
-        assert_eq!(due("2025-09-27 09:00").as_deref(), Ok("2025-09-28 17:00"));
-        assert_eq!(due("2025-10-10 17:00").as_deref(), Ok("2025-10-11 17:00"));
-    }
-
-    #[test]
-    fn an_absurd_limit_is_refused_at_once() {
-        let limit = Limit {
-            amount: u32::MAX,
-            unit: LimitUnit::WorkingDay,
-        };
-        assert_eq!(Calendar::office().due(0, limit, &[]), Err(NoDueTime));
-        assert_eq!(Calendar::office().due(i64::MAX, limit, &[]), Err(NoDueTime));
-        assert_eq!(Calendar::office().due(i64::MIN, limit, &[]), Err(NoDueTime));
-    }
-
-    #[test]
-    fn counting_minute_by_minute_gives_the_same() {
-        use rand::{RngExt, SeedableRng};
-        let mut rng = rand::rngs::StdRng::seed_from_u64(7);
-        let calendar = Calendar::office();
-        for _ in 0..3_000 {
-            let start = at("2025-06-09 00:00") + rng.random_range(0..20_000i64) * MINUTE_MS;
-            let hours = rng.random_range(1..30u32);
-            let pause_from = start + rng.random_range(-5_000..8_000i64) * MINUTE_MS;
-            let pause = (
-                pause_from,
-                pause_from + rng.random_range(0..3_000i64) * MINUTE_MS,
-            );
-            let limit = Limit {
-                amount: hours,
-                unit: LimitUnit::WorkingHour,
-            };
-            let due = calendar.due(start, limit, &[pause]).expect("soon");
-            let mut left = i64::from(hours) * 60;
-            let mut now = start;
-            while left > 0 {
-                let local = now.div_euclid(MINUTE_MS) + OFFSET_MIN;
-                let minute = local.rem_euclid(DAY_MIN);
-                let worked = calendar.is_worked(date_of(local).expect("a date"))
-                    && ((540..720).contains(&minute) || (780..1020).contains(&minute));
-                if worked && !(pause.0..pause.1).contains(&now) {
-                    left -= 1;
-                }
-                now += MINUTE_MS;
-            }
-            assert_eq!(due.at_ms, now, "start {start}, {hours} h, pause {pause:?}");
-        }
-    }
+    Ok(())
 }

@@ -143,7 +143,7 @@ fn without_extensions(
         at_ms: moved(due_ms, pauses),
         provisional: true,
     };
-    let Some(calendar) = directory.and_then(|it| it.calendar_of(&terms.calendar)) else {
+    let Some(calendar) = directory.and_then(|it| it.calendar(&terms.calendar)) else {
         return Some(by_hand);
     };
     let plain = calendar.due(terms.start_ms, terms.limit, &[]);

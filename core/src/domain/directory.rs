@@ -70,6 +70,51 @@ impl Role {
     }
 }
 
+/// Whether a device may take part. Decided by an administrator, known to the
+/// server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DeviceState {
+    /// 使用中
+    Active,
+    /// 停用: for the time being; what it sends is set aside.
+    Suspended,
+    /// 注销: lost or handed back, for ever.
+    Revoked,
+}
+
+impl DeviceState {
+    /// Every state.
+    pub const ALL: [DeviceState; 3] = [Self::Active, Self::Suspended, Self::Revoked];
+
+    /// The number on the wire and in the database, from 1.
+    pub fn code(self) -> u8 {
+        self as u8 + 1
+    }
+
+    /// The state with this number.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.code() == code)
+    }
+
+    /// The stable word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Revoked => "revoked",
+        }
+    }
+
+    /// In Chinese.
+    pub fn zh(self) -> &'static str {
+        match self {
+            Self::Active => "使用中",
+            Self::Suspended => "已停用",
+            Self::Revoked => "已注销",
+        }
+    }
+}
+
 /// A role within a scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
@@ -101,6 +146,8 @@ pub struct Community {
     pub name: String,
     /// Area class, on which limits depend.
     pub class: AreaClass,
+    /// The edition in which it was given up, like a grid's.
+    pub retired: Option<u64>,
 }
 
 /// A grid (网格).
@@ -112,6 +159,11 @@ pub struct Grid {
     pub name: String,
     /// Code of its community.
     pub community: String,
+    /// Grows when its outline is redrawn.
+    pub version: u32,
+    /// The edition in which it was given up; its code is never used again, and
+    /// what was filed in it keeps its name.
+    pub retired: Option<u64>,
 }
 
 /// A department, alliance unit, party organisation or social force.
@@ -145,6 +197,12 @@ pub struct Policy {
     pub arrival_radius_m: u32,
     /// Limit of a target for another round after a failed verification.
     pub rework_limit: Limit,
+    /// For so long after its last contact a phone shows what others did,
+    /// milliseconds.
+    pub lease_ms: i64,
+    /// For so long an action waits for one that it builds on, milliseconds;
+    /// then it is judged without.
+    pub waiting_ms: i64,
     /// How far the server's clock may run from the time that has passed since
     /// the last look, before deadlines are held, milliseconds.
     pub clock_jump_ms: i64,
@@ -155,7 +213,7 @@ pub struct Policy {
 
 impl Default for Policy {
     /// 200 m; four working hours for rework; ten minutes for the clock, three
-    /// days for a server that is down.
+    /// days for a server that is down, fourteen of lease and of waiting.
     fn default() -> Self {
         Self {
             time: TimePolicy::default(),
@@ -164,6 +222,8 @@ impl Default for Policy {
                 amount: 4,
                 unit: LimitUnit::WorkingHour,
             },
+            lease_ms: 14 * 24 * 3_600_000,
+            waiting_ms: 14 * 24 * 3_600_000,
             clock_jump_ms: 10 * 60_000,
             downtime_ms: 72 * 3_600_000,
         }
@@ -193,8 +253,10 @@ pub struct Directory {
     pub organisations: BTreeMap<String, Organisation>,
     /// Categories.
     pub codes: CodePack,
-    /// Working time.
+    /// Working time: the current edition.
     pub calendar: Calendar,
+    /// Other editions, which the limits that began under them keep.
+    pub past_calendars: Vec<Calendar>,
     /// What an operator may set.
     pub policy: Policy,
     /// Who takes over from whom, and why.
@@ -207,14 +269,16 @@ impl Directory {
         self.people.get(id)
     }
 
-    /// A calendar by edition; `None` if it is not here.
-    pub fn calendar_of(&self, edition: &str) -> Option<&Calendar> {
-        Some(&self.calendar).filter(|calendar| calendar.version == edition)
-    }
-
     /// Names the policy in force.
     pub fn policy_edition(&self) -> String {
         self.version.to_string()
+    }
+
+    /// An edition of the calendar by its name, current or past.
+    pub fn calendar(&self, version: &str) -> Option<&Calendar> {
+        std::iter::once(&self.calendar)
+            .chain(&self.past_calendars)
+            .find(|calendar| calendar.version() == version)
     }
 
     /// The name to show for a person; the id if the directory has none.
@@ -257,8 +321,16 @@ impl Directory {
         }
     }
 
-    /// Whether a code names the street, a community or a grid of it.
+    /// Whether a code names the street, or a community or a grid of it that is
+    /// in force.
     pub fn knows_area(&self, code: &str) -> bool {
+        let community = self.communities.get(code).map(|it| it.retired);
+        let grid = self.grids.get(code).map(|it| it.retired);
+        code == self.street || community.or(grid) == Some(None)
+    }
+
+    /// The same, those included that were given up.
+    pub fn has_known_area(&self, code: &str) -> bool {
         code == self.street || self.communities.contains_key(code) || self.grids.contains_key(code)
     }
 

@@ -3,7 +3,8 @@
 //! only the server acts on them (`sync-server/src/escalate.rs`).
 //!
 //! 1. A [`Case`] is a whistle with what the ladder has to know about it: the
-//!    stages and categories of its findings, and the directory.
+//!    categories of its findings, which of them are doubles ([`is_double`]), and
+//!    the directory.
 //! 2. Every cause has one last moment until which nothing follows from it.
 //!    [`Case::next`] is the earliest of them: what happens next, and when, if
 //!    nobody does anything. A timer carries it.
@@ -18,13 +19,14 @@
 //! 5. The district's mark goes the same way ([`Case::mark_unfounded`]), but for
 //!    the benefit of the doubt: where nobody can tell, nobody was absent.
 //!
-//! A whistle whose findings were all merged into others does not escalate: the
+//! A whistle whose findings are all doubles of others does not escalate: the
 //! finding that stays has whistles of its own.
+
+use std::collections::BTreeSet;
 
 use super::action::{EscalationCause, Level};
 use super::deadline;
 use super::directory::Directory;
-use super::finding::FindingStage;
 use super::ids::RecordId;
 use super::ladder::Rung;
 use super::time::Judged;
@@ -36,8 +38,8 @@ pub const AT_ONCE: i64 = i64::MIN;
 /// What the ladder has to know of a finding that a whistle carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Carried {
-    /// Its stage by its own actions.
-    pub stage: FindingStage,
+    /// Whether it is the double of one that stays; see [`is_double`].
+    pub double: bool,
     /// Its category code.
     pub category: String,
 }
@@ -100,6 +102,29 @@ pub enum Answer {
     Propose,
     /// The time cannot be told: a person decides.
     AskAPerson,
+}
+
+/// Whether a finding is the double of one that stays. `merged_into` says of a
+/// finding into which one it was merged; `None` if the finding is not here. Two
+/// that were merged into each other at the same time are nobody's doubles, and
+/// one that has not arrived answers for nothing.
+///
+/// # Errors
+/// As `merged_into`.
+pub fn is_double<E>(
+    finding: RecordId,
+    mut merged_into: impl FnMut(RecordId) -> Result<Option<Option<RecordId>>, E>,
+) -> Result<bool, E> {
+    let mut passed = BTreeSet::new();
+    let mut at = finding;
+    while passed.insert(at) {
+        match merged_into(at)? {
+            None => return Ok(false),
+            Some(None) => return Ok(at != finding),
+            Some(Some(next)) => at = next,
+        }
+    }
+    Ok(false)
 }
 
 impl Case<'_> {
@@ -346,7 +371,7 @@ impl Case<'_> {
     /// they were merged into. A call for volunteers, without findings, is none.
     fn follows_others(&self) -> bool {
         let ordered = self.state.order.as_ref().map_or(0, |it| it.findings.len());
-        let double = |finding: &Carried| finding.stage == FindingStage::Merged;
+        let double = |finding: &Carried| finding.double;
         ordered > 0 && self.carried.len() == ordered && self.carried.iter().all(double)
     }
 

@@ -71,14 +71,6 @@ reasons! {
     NotAnswerable "not_answerable"
         "这次督办不是要您回复。"
         "This answer was demanded of somebody else.";
-    /// The device is suspended.
-    DeviceSuspended "device_suspended"
-        "这台设备已被停用,操作已保留,请联系管理员。"
-        "This device is suspended; the action is kept, ask the administrator.";
-    /// The device was revoked.
-    DeviceRevoked "device_revoked"
-        "这台设备已被注销,操作已保留,由管理员逐条放行。"
-        "This device was revoked; the action is kept, an administrator can release it.";
     /// Only the server does this.
     OnlyTheServer "only_the_server"
         "这一步由服务器完成。"
@@ -297,6 +289,18 @@ reasons! {
     Cloned "cloned"
         "这台设备的编号被用了两次,可能有两台手机共用一个身份,请联系管理员。"
         "This device used one chain number twice, perhaps two phones share an identity; ask the administrator.";
+    /// The device was suspended when it arrived.
+    DeviceSuspended "device_suspended"
+        "这台手机已被停用,这条操作已另存,可请管理员核对后放行。"
+        "This phone is suspended; the action is kept apart, the administrator can check and release it.";
+    /// The device was revoked when it arrived.
+    DeviceRevoked "device_revoked"
+        "这台手机已被注销,这条操作已另存,可请管理员核对后放行。"
+        "This phone was revoked; the action is kept apart, the administrator can check and release it.";
+    /// An administrator looked at it and sent it back.
+    Returned "returned"
+        "管理员核对后退回,没有入账;如仍需要,请重做这一步。"
+        "The administrator looked at this and sent it back; do it again if it is still needed.";
     /// An action this one builds on has not arrived.
     WaitingForOthers "waiting_for_others"
         "它所依据的操作还没有到达,到达后自动处理。"

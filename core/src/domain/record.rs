@@ -4,12 +4,12 @@
 
 use super::action::{Action, RecordKind};
 use super::content;
-use super::directory::Directory;
+use super::directory::{DeviceState, Directory};
 use super::finding::FindingState;
 use super::history::{Entry, History, Registers, Trace};
 use super::ids::EnvelopeHash;
 use super::reason::Reason;
-use super::rights::{self, DeviceState};
+use super::rights;
 use super::time::Claim;
 use super::whistle::WhistleState;
 

@@ -5,49 +5,17 @@
 //! beforehand.
 //!
 //! 1. A device that is not active may do nothing.
-//! 2. The row of the action names those who may; standing to the record in one
-//!    of these ways is enough.
-//! 3. The row also names what nobody may do, whatever roles they hold: judge
-//!    their own work, score themselves.
+//! 2. The row of the action names what nobody may do, whatever roles they hold:
+//!    judge their own work, score themselves.
+//! 3. The row names those who may; standing to the record in one of these ways
+//!    is enough.
 
 use super::action::{Action, BLOWER, Body, Level, Party, RecordKind, Value, fact};
-use super::directory::{Directory, Person, Role, covers};
+use super::directory::{DeviceState, Directory, Person, Role, covers};
 use super::ids::PersonId;
 use super::reason::Reason;
 use super::record::RecordState;
 use super::whistle::WhistleState;
-
-/// Whether a device may act. Data of the server's; a phone that hears nothing
-/// else takes itself for active.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum DeviceState {
-    /// Enrolled and in use.
-    #[default]
-    Active,
-    /// Stopped for the time being.
-    Suspended,
-    /// Lost or handed in: for good.
-    Revoked,
-}
-
-impl DeviceState {
-    /// Every state.
-    pub const ALL: [DeviceState; 3] = [Self::Active, Self::Suspended, Self::Revoked];
-
-    /// The stable word.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Suspended => "suspended",
-            Self::Revoked => "revoked",
-        }
-    }
-
-    /// The state with this word.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.word() == word)
-    }
-}
 
 /// How somebody may stand to a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +81,8 @@ const TABLE: &[Row] = {
         Answerable, Blower, Confider, OtherSide, Over, Reporter, Server, ServerEscalating, Target,
         Within,
     };
-    const EVERYBODY_NEAR: &[Who] = &[
+    const NEAR: &[Who] = &[Within(Member), Within(Secretary), Within(Dispatcher)];
+    const NEAR_OR_SUPERVISING: &[Who] = &[
         Within(Member),
         Within(Secretary),
         Within(Supervisor),
@@ -123,12 +92,7 @@ const TABLE: &[Row] = {
         row(
             Finding,
             &["report"],
-            &[
-                Over(Member),
-                Over(Secretary),
-                Over(Supervisor),
-                Over(Dispatcher),
-            ],
+            &[Over(Member), Over(Secretary), Over(Dispatcher)],
             None,
         ),
         row(
@@ -137,7 +101,7 @@ const TABLE: &[Row] = {
             &[Reporter, Over(Secretary), Over(Dispatcher)],
             None,
         ),
-        row(Finding, &["note"], EVERYBODY_NEAR, None),
+        row(Finding, &["note"], NEAR, None),
         row(Finding, &["withdraw"], &[Reporter], None),
         row(
             Finding,
@@ -163,7 +127,7 @@ const TABLE: &[Row] = {
             &[Over(Secretary), Over(Dispatcher)],
             None,
         ),
-        row(Finding, &["confide"], EVERYBODY_NEAR, None),
+        row(Finding, &["confide"], NEAR, None),
         row(
             Finding,
             &["erase"],
@@ -189,7 +153,7 @@ const TABLE: &[Row] = {
             None,
         ),
         row(Whistle, &["ask_escalation"], &[Over(Secretary)], None),
-        row(Whistle, &["note"], EVERYBODY_NEAR, None),
+        row(Whistle, &["note"], NEAR, None),
         row(
             Whistle,
             &[
@@ -204,7 +168,12 @@ const TABLE: &[Row] = {
             &[Target],
             None,
         ),
-        row(Whistle, &["verify"], EVERYBODY_NEAR, Some(Never::OwnWork)),
+        row(
+            Whistle,
+            &["verify"],
+            NEAR_OR_SUPERVISING,
+            Some(Never::OwnWork),
+        ),
         row(
             Whistle,
             &["urge"],
@@ -272,16 +241,15 @@ pub fn permit(
     let person = directory
         .person(&action.person)
         .ok_or(Reason::UnknownPerson)?;
+    match row.never {
+        Some(Never::OwnWork) => asking.not_own_work(person)?,
+        Some(Never::OwnScore) => asking.not_own_score(person)?,
+        None => {}
+    }
     let mut refusal = None;
     for who in row.who {
         match asking.stands(*who, person) {
-            Ok(()) => {
-                return match row.never {
-                    Some(Never::OwnWork) => asking.not_own_work(person),
-                    Some(Never::OwnScore) => asking.not_own_score(person),
-                    None => Ok(()),
-                };
-            }
+            Ok(()) => return Ok(()),
             // That the right role is held elsewhere says most.
             Err(Reason::NotYourArea) => refusal = Some(Reason::NotYourArea),
             Err(reason) => refusal = refusal.or(Some(reason)),

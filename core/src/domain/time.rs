@@ -8,15 +8,26 @@
 //! 4. With the server's receipt time this gives a [`Bracket`]: not before the
 //!    newest server time that the device had seen, not after receipt.
 //! 5. A deadline is then [`Judged`]: kept, missed, or "cannot say yet".
+//! 6. A server compares an anchor with what it published itself
+//!    ([`Anchor::doubt`]), and a person hears of one that does not fit.
 //!
 //! What can go wrong: (1) clocks are set by hand, so the wall clock alone never
-//! decides; (2) a restart loses the monotonic base, the anchor then is a lower
-//! bound only; (3) an old or drifting anchor counts for nothing more than that
-//! either, the receipt counts, and a person is asked.
+//! decides; it can only take belief away, never move a time. (2) A reply is slow:
+//! the anchor then lags behind the truth, never ahead of it, so that a bad
+//! network costs nobody a deadline. (3) A restart loses the monotonic base, the
+//! anchor then is a lower bound only; (4) an old or drifting anchor counts for
+//! nothing more than that either, the receipt counts, and a person is asked. An
+//! anchor from after the receipt means that the server's own clock was wrong (or
+//! that the anchor was made up): it counts for nothing at all. (5) Quartz is
+//! not exact: what it leaves open is not held against anybody.
 //!
 //! All times are Unix milliseconds, UTC.
 
 use super::ids::BootId;
+
+/// How far a sound monotonic clock strays: at most one part in so many. Twice
+/// what a phone's quartz does between frost and fever.
+const QUARTZ_PART: u64 = 5_000;
 
 /// What the platform's clocks show at one instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +49,7 @@ pub struct LastContact {
     pub server_ms: i64,
     /// The boot in which the answer arrived.
     pub boot: BootId,
-    /// Monotonic clock when the request was *sent*: the true time is never
+    /// Monotonic clock when the answer *arrived*: the true time is never
     /// earlier than the anchor claims, whatever the network's delay.
     pub mono_ms: u64,
 }
@@ -102,9 +113,10 @@ impl Claim {
 /// Limits for believing an anchor; policy data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimePolicy {
-    /// Oldest anchor that is believed, milliseconds.
+    /// An anchor is believed while it is younger than this, milliseconds.
     pub max_anchor_age_ms: u64,
-    /// Largest difference between wall clock and anchored time, milliseconds.
+    /// An anchor is believed while wall clock and anchored time differ by less
+    /// than this, milliseconds.
     pub max_drift_ms: u64,
 }
 
@@ -121,12 +133,16 @@ impl Default for TimePolicy {
 /// When an action happened, as far as anybody can tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bracket {
-    /// Not before this server time; `None` on a phone that never met a server.
+    /// Not before this server time; `None` on a phone that never met a server,
+    /// or whose anchor the receipt contradicts.
     pub earliest_ms: Option<i64>,
     /// Not after this receipt; `None` while no server has it.
     pub latest_ms: Option<i64>,
     /// The time that counts, inside the bracket.
     pub counts_ms: i64,
+    /// By how much the true time may lie before the one that counts,
+    /// milliseconds: what the quartz of the phone leaves open.
+    pub margin_ms: i64,
     /// 补传: the anchor was not good enough, the receipt counts, and a person
     /// should look before anybody is blamed.
     pub late_sync: bool,
@@ -139,36 +155,48 @@ pub enum Judged {
     Kept,
     /// Too late.
     Missed,
-    /// The bracket contains the deadline and the anchor is not believed: a
-    /// person decides.
+    /// The bracket contains the deadline and the anchor is not believed (or too
+    /// close to it): a person decides.
     CannotSay,
 }
 
 impl Bracket {
     /// Brackets a claim by what the server knows.
     pub fn of(claim: &Claim, received_at_ms: Option<i64>, policy: &TimePolicy) -> Self {
-        let earliest_ms = claim.anchor.map(|anchor| anchor.server_ms);
-        let anchored = claim.anchored_ms().filter(|anchored| {
-            let fresh = claim
-                .anchor
-                .and_then(|anchor| anchor.age_ms)
-                .is_some_and(|age| age <= policy.max_anchor_age_ms);
-            fresh && anchored.abs_diff(claim.wall_ms) <= policy.max_drift_ms
+        let is_after_receipt =
+            |ms: i64, by: u64| received_at_ms.is_some_and(|at| ms > at && ms.abs_diff(at) > by);
+        let anchor = claim
+            .anchor
+            .filter(|anchor| !is_after_receipt(anchor.server_ms, 0));
+        let earliest_ms = anchor.map(|anchor| anchor.server_ms);
+        let believed = anchor.and_then(|anchor| {
+            let age_ms = anchor.age_ms?;
+            let anchored_ms = claim.anchored_ms()?;
+            let is_believed = age_ms < policy.max_anchor_age_ms
+                && anchored_ms.abs_diff(claim.wall_ms) < policy.max_drift_ms
+                && !is_after_receipt(anchored_ms, policy.max_drift_ms);
+            is_believed.then_some((anchored_ms, age_ms.div_ceil(QUARTZ_PART)))
         });
-        let counts = anchored
-            .or(received_at_ms)
-            .unwrap_or_else(|| claim.reading_ms());
-        // Nobody acts after the server already holds the action.
+        let (counts, margin) = match (believed, received_at_ms) {
+            (Some(believed), _) => believed,
+            (None, Some(received)) => (received, 0),
+            (None, None) => (claim.reading_ms(), 0),
+        };
+        // Nobody acts before what they have seen, or after the server already
+        // holds the action.
+        let counts = earliest_ms.map_or(counts, |earliest| counts.max(earliest));
         let counts_ms = received_at_ms.map_or(counts, |received| counts.min(received));
         Self {
             earliest_ms,
             latest_ms: received_at_ms,
             counts_ms,
-            late_sync: anchored.is_none(),
+            margin_ms: i64::try_from(margin).unwrap_or(i64::MAX),
+            late_sync: believed.is_none(),
         }
     }
 
-    /// Whether what happened inside this bracket met `due_ms`.
+    /// Whether what happened inside this bracket met `due_ms`; the deadline
+    /// itself is still in time.
     pub fn judge(&self, due_ms: i64) -> Judged {
         if self.latest_ms.is_some_and(|latest| latest <= due_ms) {
             Judged::Kept
@@ -178,68 +206,59 @@ impl Bracket {
             Judged::CannotSay
         } else if self.counts_ms <= due_ms {
             Judged::Kept
-        } else {
+        } else if self.counts_ms.saturating_sub(self.margin_ms) > due_ms {
             Judged::Missed
+        } else {
+            Judged::CannotSay
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What a server knows of the feed position that an anchor cites.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Published {
+    /// Newest position at receipt.
+    pub head: u64,
+    /// When the cited position was published, by the server's clock of that
+    /// time; `None` for the beginning of the feed.
+    pub at_ms: Option<i64>,
+}
 
-    const HOUR: i64 = 3_600_000;
-    const BOOT: BootId = BootId([1; 8]);
+/// Why an anchor does not fit what the server published. It accuses nobody: a
+/// server whose clock was set, or that was restored from a backup, contradicts
+/// honest phones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// The server never published that position.
+    NeverPublished,
+    /// The anchor is older than the position that it cites.
+    BeforePublication,
+    /// The anchor is newer than the receipt.
+    AfterReceipt,
+}
 
-    fn claim(wall_ms: i64, age_h: i64) -> Claim {
-        let contact = LastContact {
-            position: 5,
-            server_ms: 100 * HOUR,
-            boot: BOOT,
-            mono_ms: 0,
-        };
-        let now = Moment {
-            wall_ms,
-            boot: BOOT,
-            mono_ms: (age_h * HOUR) as u64,
-        };
-        Claim::at(now, Some(contact))
-    }
-
-    #[test]
-    fn a_fresh_anchor_decides_although_the_proof_arrives_late() {
-        let bracket = Bracket::of(
-            &claim(103 * HOUR, 3),
-            Some(200 * HOUR),
-            &TimePolicy::default(),
-        );
-        assert_eq!(bracket.judge(104 * HOUR), Judged::Kept);
-        assert_eq!(bracket.judge(102 * HOUR), Judged::Missed);
-        assert!(!bracket.late_sync);
-    }
-
-    #[test]
-    fn a_clock_set_back_or_forward_neither_gains_nor_loses_a_deadline() {
-        let ten_years = 87_600 * HOUR;
-        for wall in [103 * HOUR - ten_years, 103 * HOUR + ten_years] {
-            let bracket = Bracket::of(&claim(wall, 3), Some(200 * HOUR), &TimePolicy::default());
-            assert_eq!(bracket.judge(104 * HOUR), Judged::CannotSay);
-            // Whatever the clock says: received before due is kept, and an
-            // anchor newer than due is missed.
-            assert_eq!(bracket.judge(200 * HOUR), Judged::Kept);
-            assert_eq!(bracket.judge(99 * HOUR), Judged::Missed);
+impl Doubt {
+    /// The stable word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::NeverPublished => "anchor_never_published",
+            Self::BeforePublication => "anchor_before_publication",
+            Self::AfterReceipt => "anchor_after_receipt",
         }
     }
+}
 
-    #[test]
-    fn a_restart_leaves_the_anchor_as_a_lower_bound_only() {
-        let mut after = claim(103 * HOUR, 3);
-        if let Some(anchor) = after.anchor.as_mut() {
-            anchor.age_ms = None;
+impl Anchor {
+    /// What speaks against this anchor, as far as the server can prove it.
+    pub fn doubt(&self, published: &Published, received_at_ms: i64) -> Option<Doubt> {
+        if self.position > published.head {
+            Some(Doubt::NeverPublished)
+        } else if self.server_ms > received_at_ms {
+            Some(Doubt::AfterReceipt)
+        } else if published.at_ms.is_some_and(|at| self.server_ms < at) {
+            Some(Doubt::BeforePublication)
+        } else {
+            None
         }
-        let bracket = Bracket::of(&after, Some(200 * HOUR), &TimePolicy::default());
-        assert!(bracket.late_sync);
-        assert_eq!(bracket.judge(99 * HOUR), Judged::Missed);
-        assert_eq!(bracket.judge(150 * HOUR), Judged::CannotSay);
     }
 }

@@ -1,7 +1,7 @@
 //! The one canonical CBOR form (RFC 8949, section 4.2.1) of numbered fields:
 //! definite lengths, shortest integers, keys ascending; no floats, tags, nulls
-//! or indefinite items exist. Decoding is bounded by the input and by
-//! [`MAX_DEPTH`]; whether the input was canonical shows when it is encoded
+//! or indefinite items exist. Decoding is bounded by the input, by [`MAX_DEPTH`]
+//! and by [`MAX_VALUES`]; whether the input was canonical shows when it is encoded
 //! again.
 
 use std::collections::BTreeMap;
@@ -14,6 +14,9 @@ use crate::domain::action::Value;
 
 /// The deepest nesting of lists.
 pub const MAX_DEPTH: u8 = 8;
+/// The most values in one envelope, lists and what is in them. The largest
+/// honest order, 200 targets for 200 findings, has some 1,100.
+pub const MAX_VALUES: u32 = 4_096;
 
 const CUT: OpenError = OpenError::Malformed("cut or not CBOR");
 
@@ -39,9 +42,13 @@ pub fn decode_map(bytes: &[u8]) -> Result<BTreeMap<u8, Value>, OpenError> {
     let mut decoder = Decoder::new(bytes);
     let length = decoder.map().map_err(|_| CUT)?.ok_or(CUT)?;
     let mut map = BTreeMap::new();
+    let mut room = MAX_VALUES;
     for _ in 0..length {
         let key = decoder.u8().map_err(|_| CUT)?;
-        if map.insert(key, take(&mut decoder, MAX_DEPTH)?).is_some() {
+        if map
+            .insert(key, take(&mut decoder, MAX_DEPTH, &mut room)?)
+            .is_some()
+        {
             return Err(OpenError::Malformed("a key stands twice"));
         }
     }
@@ -95,7 +102,10 @@ fn put(encoder: &mut Encoder<&mut Vec<u8>>, value: &Value) {
     };
 }
 
-fn take(decoder: &mut Decoder<'_>, depth: u8) -> Result<Value, OpenError> {
+fn take(decoder: &mut Decoder<'_>, depth: u8, room: &mut u32) -> Result<Value, OpenError> {
+    *room = room
+        .checked_sub(1)
+        .ok_or(OpenError::Malformed("too many values"))?;
     let value = match decoder.datatype().map_err(|_| CUT)? {
         Type::Bool => Value::Bool(decoder.bool().map_err(|_| CUT)?),
         Type::String => Value::Text(decoder.str().map_err(|_| CUT)?.to_owned()),
@@ -105,7 +115,7 @@ fn take(decoder: &mut Decoder<'_>, depth: u8) -> Result<Value, OpenError> {
             // The length is the sender's word: items are counted as they come.
             let mut list = Vec::new();
             for _ in 0..length {
-                list.push(take(decoder, depth - 1)?);
+                list.push(take(decoder, depth - 1, room)?);
             }
             Value::List(list)
         }

@@ -7,10 +7,12 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::search::grams;
 use super::write::{
-    find_record, insert_envelope, join_hashes, kind, members, record_row, standing, write_record,
-    write_search,
+    OWN, OWNERS_OTHER_PHONE, SOMEBODY_ELSES, find_record, insert_envelope, join_hashes, kind,
+    members, record_row, standing, write_record, write_search,
 };
-use super::{Store, StoreError, private, put_meta, put_progress};
+use super::{
+    ROWS_DIRECTORY, Store, StoreError, authentic, get_meta, private, put_meta, put_progress,
+};
 use crate::document::rows::{changes_by_receipt, search_text};
 use crate::document::{Document, Member};
 use crate::domain::action::RecordKind;
@@ -19,7 +21,7 @@ use crate::domain::ids::{EnvelopeHash, RecordId};
 use crate::domain::time::LastContact;
 use crate::envelope;
 use crate::sync::plan::Progress;
-use crate::sync::settle::{Incoming, Settlement};
+use crate::sync::settle::{Incoming, Noticed, Settlement, Vetted};
 use crate::sync::wire::{Judgement, Standing};
 
 /// What a reply changed.
@@ -63,6 +65,11 @@ impl Store {
         if applied.erased {
             self.empty_log()?;
         }
+        if !settlement.judgements.is_empty() {
+            // A journal that holds more than it must is put right when the
+            // phone is opened next; the reply is saved.
+            let _ = self.rewrite_journal();
+        }
         Ok(applied)
     }
 
@@ -84,6 +91,9 @@ impl Store {
         for incoming in &settlement.incoming {
             arrived(&db, incoming, progress, &mut touched, &mut applied)?;
         }
+        for notice in &settlement.notices {
+            noticed(&db, notice, &mut touched, &mut applied)?;
+        }
         for record in &settlement.drops {
             touched.remove(record);
             drop_record(&db, *record, progress)?;
@@ -102,6 +112,9 @@ impl Store {
             private::confirm(&db, *item)?;
         }
         applied.records = touched.len();
+        if let Some(directory) = directory {
+            go_by_its_version(&db, directory, &mut touched)?;
+        }
         applied.erased = project_all(&db, touched, directory)?;
         if settlement.offer_again {
             db.execute(
@@ -120,6 +133,11 @@ impl Store {
         progress.private_cursor = settlement.private_cursor;
         put_progress(&db, progress)?;
         put_contact(&db, contact)?;
+        put_meta(&db, "device_state", &settlement.device.code())?;
+        if let Some(vetted) = &settlement.vetted {
+            put_directory(&db, vetted)?;
+        }
+        authentic(&db)?;
         Ok(db.commit().map(|()| applied)?)
     }
 }
@@ -202,8 +220,14 @@ fn arrived(
         None => {
             applied.pulled += 1;
             let standing = Standing::Pending;
+            // What this device has sent comes back when it started over.
+            let device: Option<[u8; 16]> = get_meta(db, "device")?;
+            let whose = match device == Some(incoming.sealed.envelope.device.0) {
+                true => OWN,
+                false => SOMEBODY_ELSES,
+            };
             (
-                insert_envelope(db, row, &incoming.sealed, standing, false)?,
+                insert_envelope(db, row, &incoming.sealed, standing, whose)?,
                 standing,
             )
         }
@@ -242,6 +266,75 @@ fn arrived(
         }
     }
     Ok(())
+}
+
+/// An action of this phone's owner from another phone, which was set aside.
+fn noticed(
+    db: &Connection,
+    notice: &Noticed,
+    touched: &mut BTreeMap<RecordId, Touched>,
+    applied: &mut Applied,
+) -> Result<(), StoreError> {
+    let Noticed { sealed, judgement } = notice;
+    let action = &sealed.envelope.action;
+    let mut find = db.prepare_cached("SELECT id, standing FROM envelope WHERE hash = ?1")?;
+    let held: Option<(i64, Standing)> = find
+        .query_row([sealed.hash.0], |row| Ok((row.get(0)?, standing(row, 1)?)))
+        .optional()?;
+    // What came back as shared history is newer than any notice.
+    if held.is_some_and(|(_, standing)| standing.is_shared()) {
+        return Ok(());
+    }
+    let row = record_row(db, action.kind, action.record)?;
+    let envelope = match held {
+        Some((envelope, _)) => envelope,
+        None => insert_envelope(db, row, sealed, judgement.standing, OWNERS_OTHER_PHONE)?,
+    };
+    let reason = judgement.reason.map(|reason| reason.code());
+    let before = held.map(|(_, standing)| standing);
+    set_standing(
+        db,
+        envelope,
+        judgement.standing,
+        None,
+        judgement.received_at_ms,
+        reason,
+    )?;
+    if before != Some(judgement.standing) {
+        applied.troubles.push(judgement.clone());
+    }
+    let (kind, fresh) = (action.kind, None);
+    touched
+        .entry(action.record)
+        .or_insert(Touched { row, kind, fresh });
+    Ok(())
+}
+
+/// Where the rows were written by another directory, the due times of all
+/// whistles are looked at again.
+fn go_by_its_version(
+    db: &Connection,
+    directory: &Directory,
+    touched: &mut BTreeMap<RecordId, Touched>,
+) -> Result<(), StoreError> {
+    let version = directory.version.cast_signed();
+    if get_meta(db, ROWS_DIRECTORY)? == Some(version) {
+        return Ok(());
+    }
+    let mut whistles = db.prepare(
+        "SELECT record.id, record.record FROM whistle JOIN record ON record.id = whistle.record",
+    )?;
+    let mut rows = whistles.query([])?;
+    while let Some(row) = rows.next()? {
+        let (kind, fresh) = (RecordKind::Whistle, None);
+        let row_id = row.get(0)?;
+        touched.entry(row.get(1).map(RecordId)?).or_insert(Touched {
+            row: row_id,
+            kind,
+            fresh,
+        });
+    }
+    put_meta(db, ROWS_DIRECTORY, &version)
 }
 
 /// Projects records again; whether personal data was destroyed.
@@ -309,7 +402,7 @@ fn drop_record(
         return Ok(());
     };
     let unsent: i64 = db.query_row(
-        "SELECT COUNT(*) FROM envelope WHERE record = ?1 AND own = 1 AND standing <> 1",
+        "SELECT COUNT(*) FROM envelope WHERE record = ?1 AND own > 0 AND standing <> 1",
         [row],
         |row| row.get(0),
     )?;
@@ -331,6 +424,7 @@ fn drop_record(
         "DELETE FROM whistle WHERE record = ?1",
         "DELETE FROM finding WHERE record = ?1",
         "DELETE FROM private WHERE record = (SELECT record FROM record WHERE id = ?1)",
+        "DELETE FROM redone WHERE envelope IN (SELECT id FROM envelope WHERE record = ?1)",
         "DELETE FROM outbox WHERE envelope IN (SELECT id FROM envelope WHERE record = ?1)",
         "DELETE FROM envelope WHERE record = ?1",
         "DELETE FROM record WHERE id = ?1",
@@ -338,6 +432,24 @@ fn drop_record(
         db.execute(statement, [row])?;
     }
     Ok(())
+}
+
+/// Replaces the directory. While this build cannot read the new one, the last
+/// that it could stays beside it.
+fn put_directory(db: &Connection, vetted: &Vetted) -> Result<(), StoreError> {
+    db.execute(
+        match vetted.is_readable {
+            true => "DELETE FROM meta WHERE name = 'directory_read'",
+            false => {
+                "INSERT OR IGNORE INTO meta (name, value)
+                 SELECT 'directory_read', value FROM meta WHERE name = 'directory'"
+            }
+        },
+        [],
+    )?;
+    put_meta(db, "directory", &vetted.pack)?;
+    put_meta(db, "directory_version", &vetted.version.cast_signed())?;
+    put_meta(db, "server_key", &vetted.server_key)
 }
 
 fn put_contact(db: &Connection, contact: LastContact) -> Result<(), StoreError> {

@@ -1,30 +1,47 @@
-//! The phone's database: SQLite in WAL mode, one writer.
+//! The phone's database: SQLite in WAL mode, one writer, every page encrypted and
+//! authenticated by SQLCipher.
 //!
-//! 1. A new action is saved by [`Store::commit`]: envelope, record, read model
+//! 1. [`opening`] looks whether the files are whole and this installation's, and
+//!    [`salvage`] starts over with what nobody else has where they are not.
+//! 2. A new action is saved by [`Store::commit`]: envelope, record, read model
 //!    and outbox row in one transaction, flushed before it returns
-//!    (`synchronous = FULL`). Only then is it shown as saved or sent.
-//! 2. A reply is saved by [`Store::apply`]: a whole page with its cursor in one
+//!    (`synchronous = FULL`), and in the journal besides. Only then is it shown
+//!    as saved or sent.
+//! 3. A reply is saved by [`Store::apply`]: a whole page with its cursor in one
 //!    transaction. It may be lost in a power cut (`synchronous = NORMAL`); the
 //!    cursor goes with it, so the page is pulled again.
-//! 3. [`read`] and [`search`] answer screens from rows, without documents.
+//! 4. [`read`] and [`search`] answer screens from rows, without documents.
 //!
-//! What can go wrong: (1, 2) the disk is full or failing: [`StoreError`], the
+//! What can go wrong: (2, 3) the disk is full or failing: [`StoreError`], the
 //! transaction is rolled back as a whole, and what was saved before stays.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OptionalExtension, ToSql, params};
+use rusqlite::{Connection, OptionalExtension, ToSql, Transaction, TransactionBehavior, params};
 
 use crate::document::WriteError;
 use crate::domain::directory::Directory;
 use crate::domain::ids::EnvelopeHash;
-use crate::envelope::{Chain, OpenError};
+use crate::envelope::{Chain, OpenError, Sealed};
 use crate::sync::plan::Progress;
 
-pub mod write;
+use journal::{Head, Journal};
+use key::DatabaseKey;
+use mark::Mark;
+
+pub mod key;
 // In the order of the sentences above.
+pub mod opening;
+//
+pub mod salvage;
+//
+mod mark;
+//
+mod journal;
+//
+pub mod write;
+//
 pub mod apply;
 //
 pub mod read;
@@ -34,6 +51,8 @@ pub mod private;
 pub mod search;
 
 const SCHEMA_VERSION: i64 = 1;
+/// Version of the directory that the due times in the rows go by.
+const ROWS_DIRECTORY: &str = "rows_directory_version";
 
 /// The database could not do what was asked; nothing was half-done.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +66,15 @@ pub enum StoreError {
     /// The file is not a database, or damaged.
     #[error("the database is damaged: {0}")]
     Damaged(String),
+    /// This build cannot encrypt; nothing is kept unencrypted instead.
+    #[error("this build has no cipher for the database")]
+    NoCipher,
+    /// The files are encrypted with another key.
+    #[error("the files are encrypted with another key")]
+    WrongKey,
+    /// The journal or a folder beside the database cannot be used.
+    #[error("a file beside the database: {0}")]
+    File(std::io::Error),
     /// Written by a newer app.
     #[error("the database has schema {0}, newer than this app knows ({SCHEMA_VERSION})")]
     Newer(i64),
@@ -75,38 +103,52 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
+impl From<std::io::Error> for StoreError {
+    fn from(error: std::io::Error) -> Self {
+        use std::io::ErrorKind;
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full,
+            _ => Self::File(error),
+        }
+    }
+}
+
+/// Where the phone's files are, and what it takes to open them.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// The database; the journal and what is set aside lie beside it.
+    pub database: PathBuf,
+    /// A folder that backups and moves to another phone leave out.
+    pub unbacked: PathBuf,
+    /// What they are encrypted with.
+    pub key: DatabaseKey,
+    /// The wall clock, Unix milliseconds, to name what is set aside.
+    pub wall_ms: i64,
+}
+
+impl Files {
+    fn journal(&self) -> PathBuf {
+        self.database.with_extension("journal")
+    }
+
+    fn folder(&self) -> &Path {
+        self.database.parent().unwrap_or(Path::new("."))
+    }
+}
+
 /// The phone's database.
 pub struct Store {
     db: Connection,
     /// Calendar and policy for due times.
     directory: Option<Arc<Directory>>,
+    journal: Journal,
+    mark: Mark,
+    installation: [u8; 16],
+    /// Whether this run has begun its generation.
+    begun: bool,
 }
 
 impl Store {
-    /// Opens or creates the database.
-    ///
-    /// # Errors
-    /// See [`StoreError`]; a file that cannot be used is left as it is.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let db = Connection::open(path)?;
-        db.busy_timeout(std::time::Duration::from_secs(10))?;
-        // The journal mode answers with a row.
-        db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-        db.pragma_update(None, "foreign_keys", true)?;
-        // Without it statements are planned again whenever a value changes.
-        db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-        db.pragma_update(None, "synchronous", "FULL")?;
-        // What is erased is overwritten, not only unlinked. The pragma answers.
-        db.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))?;
-        db.set_prepared_statement_cache_capacity(64);
-        let mut store = Self {
-            db,
-            directory: None,
-        };
-        store.migrate()?;
-        Ok(store)
-    }
-
     /// Whose calendar and policy the rows written from now on go by.
     pub fn go_by(&mut self, directory: Arc<Directory>) {
         self.directory = Some(directory);
@@ -125,29 +167,14 @@ impl Store {
             })?)
     }
 
-    fn migrate(&mut self) -> Result<(), StoreError> {
-        let version: i64 = self
-            .db
-            .pragma_query_value(None, "user_version", |row| row.get(0))?;
-        match version {
-            0 => {
-                let transaction = self.db.transaction()?;
-                transaction.execute_batch(include_str!("schema_v1.sql"))?;
-                transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-                transaction.commit()?;
-                Ok(())
-            }
-            SCHEMA_VERSION => Ok(()),
-            newer => Err(StoreError::Newer(newer)),
-        }
-    }
-
     /// A named value; `None` if it was never set.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub fn meta<T: rusqlite::types::FromSql>(&self, name: &str) -> Result<Option<T>, StoreError> {
-        get_meta(&self.db, name)
+        let value = get_meta(&self.db, name);
+        authentic(&self.db)?;
+        value
     }
 
     /// Sets named values, all or none, durably.
@@ -155,11 +182,21 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub fn set_meta(&mut self, values: &[(&str, &dyn ToSql)]) -> Result<(), StoreError> {
-        let transaction = self.db.transaction()?;
+        self.trust_journal()?;
+        let transaction = self
+            .db
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
         for (name, value) in values {
             put_meta(&transaction, name, *value)?;
         }
-        Ok(transaction.commit()?)
+        if values.iter().all(|(name, _)| REPLACEABLE.contains(name)) {
+            authentic(&transaction)?;
+            return Ok(transaction.commit()?);
+        }
+        let head = next_head(&transaction)?;
+        commit_twice(transaction, &mut self.journal, Some(&head), None)?;
+        self.advance(&head);
+        Ok(())
     }
 
     /// Where this phone stands with its server.
@@ -175,7 +212,14 @@ impl Store {
             directory: unsigned(self.meta("directory_version")?),
             audience: self.meta("audience")?.unwrap_or_default(),
             private_cursor: unsigned(self.meta("private_cursor")?),
+            backlog: self.backlog()?,
         })
+    }
+
+    /// Envelopes that no verdict has named yet.
+    fn backlog(&self) -> Result<u64, StoreError> {
+        let mut statement = self.db.prepare_cached("SELECT COUNT(*) FROM outbox")?;
+        Ok(unsigned(Some(statement.query_row([], |row| row.get(0))?)))
     }
 
     /// Where this device's chain stands.
@@ -183,12 +227,110 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub fn chain(&self) -> Result<Chain, StoreError> {
-        let newest: Option<[u8; 32]> = self.meta("chain_newest")?;
-        Ok(Chain {
-            length: unsigned(self.meta("chain_length")?),
-            newest: newest.map(EnvelopeHash),
-        })
+        chain(&self.db)
     }
+
+    /// Writes the journal anew if the database may have refused its end.
+    fn trust_journal(&mut self) -> Result<(), StoreError> {
+        match self.journal.in_doubt() {
+            true => self.rewrite_journal(),
+            false => Ok(()),
+        }
+    }
+
+    /// Brings the journal to what the database holds and the server has not
+    /// accepted.
+    fn rewrite_journal(&mut self) -> Result<(), StoreError> {
+        // The lock keeps other processes from appending.
+        let transaction = self
+            .db
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let head = head(&transaction)?;
+        let envelopes = write::unaccepted(&transaction)?;
+        let envelopes: Vec<_> = envelopes.into_iter().map(|(_, bytes)| bytes).collect();
+        authentic(&transaction)?;
+        self.journal.rewrite(&head, &envelopes)
+    }
+
+    /// A generation has begun and is on the disk.
+    fn advance(&mut self, head: &Head) {
+        self.begun = true;
+        // A mark that stays behind tells a restored copy apart a little later;
+        // what was saved is saved.
+        let _ = self.mark.write(self.installation, head.generation);
+    }
+}
+
+/// Named values that the server sends again, or that count what it has sent.
+const REPLACEABLE: [&str; 9] = [
+    "audience",
+    "count",
+    "cursor",
+    "digest",
+    "directory",
+    "directory_version",
+    "epoch",
+    "private_cursor",
+    ROWS_DIRECTORY,
+];
+
+/// What must survive of the database's named values.
+fn head(db: &Connection) -> Result<Head, StoreError> {
+    let mut statement = db.prepare_cached("SELECT name, value FROM meta ORDER BY name")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut values: Vec<(String, rusqlite::types::Value)> = rows.collect::<Result<_, _>>()?;
+    values.retain(|(name, _)| name != "generation" && !REPLACEABLE.contains(&name.as_str()));
+    Ok(Head {
+        generation: generation(db)?,
+        values,
+    })
+}
+
+/// Begins the next generation.
+fn next_head(db: &Connection) -> Result<Head, StoreError> {
+    put_meta(db, "generation", &(generation(db)? + 1).cast_signed())?;
+    head(db)
+}
+
+/// Appends to the journal, then commits: what is saved is on the disk twice.
+fn commit_twice(
+    transaction: Transaction<'_>,
+    journal: &mut Journal,
+    head: Option<&Head>,
+    sealed: Option<&Sealed>,
+) -> Result<(), StoreError> {
+    authentic(&transaction)?;
+    let before = journal.append(head, sealed)?;
+    let committed = transaction.commit();
+    if committed.is_err() {
+        journal.cut(before);
+    }
+    Ok(committed?)
+}
+
+/// Whether every page that this connection has read was authentic. To SQLCipher
+/// one that is not reads as zeroes, and only the tree notices: a long value may
+/// come out half empty without an error. So whoever has read a long value asks,
+/// and so does every transaction before it commits.
+fn authentic(db: &Connection) -> Result<(), StoreError> {
+    // Answered while it is prepared: a cached statement would say what was.
+    let status: String = db.query_row("PRAGMA cipher_status", [], |row| row.get(0))?;
+    match status.as_str() {
+        "1" => Ok(()),
+        _ => Err(StoreError::Damaged("a page is not authentic".to_owned())),
+    }
+}
+
+fn generation(db: &Connection) -> Result<u64, StoreError> {
+    Ok(unsigned(get_meta(db, "generation")?))
+}
+
+fn chain(db: &Connection) -> Result<Chain, StoreError> {
+    let newest: Option<[u8; 32]> = get_meta(db, "chain_newest")?;
+    Ok(Chain {
+        length: unsigned(get_meta(db, "chain_length")?),
+        newest: newest.map(EnvelopeHash),
+    })
 }
 
 fn unsigned(number: Option<i64>) -> u64 {

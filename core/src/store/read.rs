@@ -4,7 +4,7 @@
 use rusqlite::{OptionalExtension, Row, params_from_iter, types::Value as Sql};
 
 use super::write::{id, standing};
-use super::{Store, StoreError, get_meta, unsigned};
+use super::{Store, StoreError, authentic, get_meta, unsigned};
 use crate::domain::finding::{DUPLICATE_MS, FindingStage, Sighting};
 use crate::domain::ids::{BootId, EnvelopeHash, RecordId};
 use crate::domain::reason::Reason;
@@ -21,6 +21,8 @@ pub struct FindingFilter {
     pub area: Option<String>,
     /// Category code, or its beginning.
     pub category: Option<String>,
+    /// Only those that this person reported.
+    pub reporter: Option<String>,
     /// Only those about which people disagree.
     pub conflicts: bool,
     /// Only those reported before this clock reading, milliseconds: paging.
@@ -36,6 +38,8 @@ pub struct WhistleFilter {
     pub stage: Option<WhistleStage>,
     /// Key of a target.
     pub party: Option<String>,
+    /// Only those that this person blew.
+    pub blower: Option<String>,
     /// Only open ones.
     pub open: bool,
     /// At most so many; 50 if 0.
@@ -111,6 +115,8 @@ pub struct Trouble {
     pub reason: Option<Reason>,
     /// The action as it was sealed; nothing of it is lost.
     pub envelope: Vec<u8>,
+    /// The action that its author did instead.
+    pub redone: Option<EnvelopeHash>,
 }
 
 /// How many of what is on this phone.
@@ -124,7 +130,7 @@ pub struct Counts {
     pub envelopes: u64,
     /// Envelopes that no verdict has named yet.
     pub outbox: u64,
-    /// Own actions that were not plainly accepted.
+    /// Own actions that were not plainly accepted and not redone.
     pub troubles: u64,
     /// Findings about whose facts people disagree.
     pub conflicts: u64,
@@ -149,6 +155,10 @@ impl Store {
         if let Some(category) = &filter.category {
             sql.push_str(" AND substr(category, 1, length(?)) = ?");
             values.extend([Sql::from(category.clone()), Sql::from(category.clone())]);
+        }
+        if let Some(reporter) = &filter.reporter {
+            sql.push_str(" AND reporter = ?");
+            values.push(Sql::from(reporter.clone()));
         }
         if filter.conflicts {
             sql.push_str(" AND conflicts > 0");
@@ -228,6 +238,10 @@ impl Store {
             );
             values.push(Sql::from(party.clone()));
         }
+        if let Some(blower) = &filter.blower {
+            sql.push_str(" AND whistle.blower = ?");
+            values.push(Sql::from(blower.clone()));
+        }
         if filter.open {
             let over = WhistleStage::ALL
                 .into_iter()
@@ -278,6 +292,20 @@ impl Store {
             !other.stage.is_over() && !related
         });
         Ok(rivals)
+    }
+
+    /// Whether this person reported or blew the record.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn begun_by(&self, record: RecordId, person: &str) -> Result<bool, StoreError> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM record
+                 LEFT JOIN finding ON finding.record = record.id
+                 LEFT JOIN whistle ON whistle.record = record.id
+                 WHERE record.record = ?1 AND (reporter = ?2 OR whistle.blower = ?2))",
+        )?;
+        Ok(statement.query_row((record.0, person), |row| row.get(0))?)
     }
 
     /// The whistles that carry a finding, oldest first.
@@ -333,9 +361,10 @@ impl Store {
     pub fn troubles(&self) -> Result<Vec<Trouble>, StoreError> {
         let mut statement = self.db.prepare_cached(
             "SELECT envelope.hash, record.record, envelope.standing, envelope.reason,
-                    envelope.bytes
+                    envelope.bytes, redone.by_hash
              FROM envelope JOIN record ON record.id = envelope.record
-             WHERE envelope.own = 1 AND envelope.standing > 1
+             LEFT JOIN redone ON redone.envelope = envelope.id
+             WHERE envelope.own > 0 AND envelope.standing > 1
              ORDER BY envelope.id DESC LIMIT 500",
         )?;
         let rows = statement.query_map([], |row| {
@@ -346,9 +375,12 @@ impl Store {
                 standing: standing(row, 2)?,
                 reason: reason.as_deref().and_then(Reason::from_code),
                 envelope: row.get(4)?,
+                redone: row.get::<_, Option<[u8; 32]>>(5)?.map(EnvelopeHash),
             })
         })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let troubles = rows.collect::<Result<_, _>>()?;
+        authentic(&self.db)?;
+        Ok(troubles)
     }
 
     /// The outbox, oldest first, up to so many bytes (and always one).
@@ -371,6 +403,7 @@ impl Store {
             }
             outbox.push((super::write::hash(row, 0)?, bytes));
         }
+        authentic(&self.db)?;
         Ok(outbox)
     }
 
@@ -415,7 +448,8 @@ impl Store {
         let mut statement = self.db.prepare_cached(
             "SELECT (SELECT COUNT(*) FROM finding), (SELECT COUNT(*) FROM whistle),
                     (SELECT COUNT(*) FROM envelope), (SELECT COUNT(*) FROM outbox),
-                    (SELECT COUNT(*) FROM envelope WHERE own = 1 AND standing > 1),
+                    (SELECT COUNT(*) FROM envelope WHERE own > 0 AND standing > 1
+                         AND NOT EXISTS (SELECT 1 FROM redone WHERE envelope = envelope.id)),
                     (SELECT COUNT(*) FROM finding WHERE conflicts > 0)",
         )?;
         Ok(statement.query_row([], |row| {

@@ -20,7 +20,7 @@ CREATE TABLE envelope (
     hash           BLOB NOT NULL UNIQUE,         -- 32 bytes
     record         INTEGER NOT NULL REFERENCES record (id),
     standing       INTEGER NOT NULL,             -- 0 pending .. 5 refused, see wire::Standing
-    own            INTEGER NOT NULL,             -- 1: signed on this phone
+    own            INTEGER NOT NULL,             -- 1 signed on this phone, 2 on its owner's other phone, 0 by somebody else
     bytes          BLOB NOT NULL,
     received_at_ms INTEGER,                      -- by the server; NULL while pending
     seen           BLOB,                         -- accepted part of `seen`, where it differs
@@ -29,11 +29,39 @@ CREATE TABLE envelope (
 CREATE INDEX envelope_of_record ON envelope (record);
 -- What its author has to hear about: everything of one's own that is not
 -- plainly accepted.
-CREATE INDEX envelope_in_trouble ON envelope (standing) WHERE own = 1 AND standing > 1;
+CREATE INDEX envelope_in_trouble ON envelope (standing) WHERE own > 0 AND standing > 1;
 
 -- What no verdict has named yet, oldest first.
 CREATE TABLE outbox (
     envelope INTEGER NOT NULL PRIMARY KEY REFERENCES envelope (id)
+) STRICT;
+
+-- What was not accepted and has been done again.
+CREATE TABLE redone (
+    envelope INTEGER NOT NULL PRIMARY KEY REFERENCES envelope (id),
+    by_hash  BLOB NOT NULL          -- of the action that took its place
+) STRICT;
+
+-- When the files were set aside and the phone started over.
+CREATE TABLE incident (
+    id          INTEGER NOT NULL PRIMARY KEY,
+    at_ms       INTEGER NOT NULL,   -- wall clock
+    why         TEXT NOT NULL,      -- damaged, restored
+    aside       TEXT NOT NULL,      -- folder of the old files
+    same_device INTEGER NOT NULL,   -- 0: it had to enrol again
+    queued      INTEGER NOT NULL,   -- own actions in the outbox again
+    salvaged    INTEGER NOT NULL,   -- own actions in `salvaged`
+    lost        INTEGER NOT NULL    -- own actions of which only the name is left
+) STRICT;
+
+-- Own actions of a device that this phone is not any more, until their owner
+-- has done them again.
+CREATE TABLE salvaged (
+    id      INTEGER NOT NULL PRIMARY KEY,
+    hash    BLOB NOT NULL UNIQUE,   -- 32 bytes
+    record  BLOB NOT NULL,          -- 16 bytes
+    bytes   BLOB,                   -- NULL: only the name is left
+    settled INTEGER NOT NULL DEFAULT 0 -- 1: done again, or seen by its owner
 ) STRICT;
 
 CREATE TABLE finding (

@@ -7,7 +7,7 @@
 
 use rusqlite::OptionalExtension;
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, authentic};
 use crate::domain::ids::RecordId;
 
 /// Most results of one search.
@@ -31,7 +31,9 @@ impl Store {
         let rows = statement.query_map((expression, limit.min(MAX_RESULTS)), |row| {
             row.get(0).map(RecordId)
         })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let found = rows.collect::<Result<_, _>>()?;
+        authentic(&self.db)?;
+        Ok(found)
     }
 
     /// The record whose id begins with these hexadecimal characters, or whose

@@ -1,10 +1,16 @@
 //! Saving: the one transaction behind "saved", and the projection that it and
 //! [`super::apply`] share.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
+use super::salvage::settle;
 use super::search::grams;
-use super::{Store, StoreError, get_meta, private, put_meta, put_progress};
+use super::{
+    ROWS_DIRECTORY, Store, StoreError, authentic, commit_twice, get_meta, next_head, private,
+    put_meta, put_progress,
+};
 use crate::document::rows::{FindingRow, Rows, WhistleRow, project, search_text};
 use crate::document::{Document, Member};
 use crate::domain::action::RecordKind;
@@ -18,10 +24,21 @@ use crate::seal::SealedText;
 use crate::sync::settle::{Cited, effective_seen};
 use crate::sync::wire::Standing;
 
+/// What is saved along with an action, in the same transaction.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Along<'a> {
+    /// The personal data that it confides.
+    pub confided: Option<&'a SealedText>,
+    /// An action that was not accepted, which it redoes.
+    pub instead_of: Option<EnvelopeHash>,
+    /// An action of a former device, which it redoes.
+    pub salvaged: Option<EnvelopeHash>,
+}
+
 impl Store {
     /// Saves a new action of this phone: envelope, chain, record, read model
-    /// and outbox row, and the personal data that it confides. When this returns
-    /// they are on the disk.
+    /// and outbox row, and what comes `along` with it. When this returns they
+    /// are on the disk.
     ///
     /// # Errors
     /// See [`StoreError`]; nothing was saved.
@@ -30,20 +47,29 @@ impl Store {
         sealed: &Sealed,
         document: &Document,
         state: &RecordState,
-        confided: Option<&SealedText>,
+        along: Along<'_>,
     ) -> Result<(), StoreError> {
+        self.trust_journal()?;
         let directory = self.directory.as_deref();
         let transaction = self
             .db
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        if let Some(confided) = confided {
+        if let Some(confided) = along.confided {
             private::keep(&transaction, document.id(), confided, true)?;
         }
         let record = record_row(&transaction, document.kind(), document.id())?;
-        let envelope = insert_envelope(&transaction, record, sealed, Standing::Pending, true)?;
+        let envelope = insert_envelope(&transaction, record, sealed, Standing::Pending, OWN)?;
         transaction
             .prepare_cached("INSERT INTO outbox (envelope) VALUES (?1)")?
             .execute([envelope])?;
+        if let Some(old) = along.instead_of {
+            transaction
+                .prepare_cached(
+                    "INSERT INTO redone (envelope, by_hash)
+                     SELECT id, ?2 FROM envelope WHERE hash = ?1",
+                )?
+                .execute([old.0, sealed.hash.0])?;
+        }
         put_meta(
             &transaction,
             "chain_length",
@@ -52,9 +78,23 @@ impl Store {
         put_meta(&transaction, "chain_newest", &sealed.hash.0)?;
         let destroyed = write_record(&transaction, record, document, state, directory)?;
         write_search(&transaction, record, &grams(&search_text(state)))?;
-        transaction.commit()?;
+        if let Some(salvaged) = &along.salvaged {
+            settle(&transaction, salvaged)?;
+        }
+        let head = match self.begun {
+            true => None,
+            false => Some(next_head(&transaction)?),
+        };
+        commit_twice(transaction, &mut self.journal, head.as_ref(), Some(sealed))?;
+        if let Some(head) = head {
+            self.advance(&head);
+        }
         if destroyed {
             self.empty_log()?;
+        }
+        if along.salvaged.is_some() {
+            // What is settled may stay in the journal until the next opening.
+            let _ = self.rewrite_journal();
         }
         Ok(())
     }
@@ -98,6 +138,14 @@ impl Store {
             }
         }
         put_progress(&transaction, &progress)?;
+        if let Some(directory) = directory {
+            put_meta(
+                &transaction,
+                ROWS_DIRECTORY,
+                &directory.version.cast_signed(),
+            )?;
+        }
+        authentic(&transaction)?;
         Ok(transaction.commit()?)
     }
 
@@ -107,10 +155,12 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub fn members(&self, record: RecordId) -> Result<Vec<Member>, StoreError> {
-        match find_record(&self.db, record)? {
+        let members = match find_record(&self.db, record)? {
             Some((row, _)) => members(&self.db, row),
             None => Ok(Vec::new()),
-        }
+        };
+        authentic(&self.db)?;
+        members
     }
 
     /// The kind of a record; `None` if it is not here.
@@ -145,12 +195,19 @@ pub(super) fn record_row(
     Ok(db.last_insert_rowid())
 }
 
+/// Values of `envelope.own`.
+pub(super) const SOMEBODY_ELSES: u8 = 0;
+/// Signed on this phone.
+pub(super) const OWN: u8 = 1;
+/// Signed by the phone's owner on another phone.
+pub(super) const OWNERS_OTHER_PHONE: u8 = 2;
+
 pub(super) fn insert_envelope(
     db: &Connection,
     record: i64,
     sealed: &Sealed,
     standing: Standing,
-    own: bool,
+    own: u8,
 ) -> Result<i64, StoreError> {
     db.prepare_cached(
         "INSERT INTO envelope (hash, record, standing, own, bytes) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -163,6 +220,61 @@ pub(super) fn insert_envelope(
         sealed.bytes
     ])?;
     Ok(db.last_insert_rowid())
+}
+
+/// Row and standing of an envelope; `None` if it is not here.
+pub(super) fn find_envelope(
+    db: &Connection,
+    hash: &EnvelopeHash,
+) -> Result<Option<(i64, Standing)>, StoreError> {
+    let mut find = db.prepare_cached("SELECT id, standing FROM envelope WHERE hash = ?1")?;
+    let found = find.query_row([hash.0], |row| Ok((row.get(0)?, standing(row, 1)?)));
+    Ok(found.optional()?)
+}
+
+/// What nobody but this phone has for certain: own envelopes that the server
+/// has not accepted, oldest first, and those of a former device.
+pub(super) fn unaccepted(db: &Connection) -> Result<Vec<(EnvelopeHash, Vec<u8>)>, StoreError> {
+    let mut statement = db.prepare_cached(
+        "SELECT id, hash, bytes FROM envelope JOIN outbox ON outbox.envelope = envelope.id
+         WHERE own = 1 AND standing = 0
+         UNION ALL SELECT id, hash, bytes FROM envelope
+         WHERE own = 1 AND standing > 1 AND standing <> 2
+         ORDER BY 1",
+    )?;
+    let mut envelopes = Vec::new();
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        envelopes.push((hash(row, 1)?, row.get(2)?));
+    }
+    let mut statement = db.prepare_cached(
+        "SELECT hash, bytes FROM salvaged WHERE bytes IS NOT NULL AND settled = 0 ORDER BY id",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        envelopes.push((hash(row, 0)?, row.get(1)?));
+    }
+    Ok(envelopes)
+}
+
+/// Saves own envelopes that were sealed before, as pending, and queues them.
+pub(super) fn queue(db: &Connection, sealed: &[Sealed]) -> Result<(), StoreError> {
+    let mut touched = BTreeMap::new();
+    for sealed in sealed {
+        let action = &sealed.envelope.action;
+        let record = record_row(db, action.kind, action.record)?;
+        let envelope = insert_envelope(db, record, sealed, Standing::Pending, OWN)?;
+        db.prepare_cached("INSERT INTO outbox (envelope) VALUES (?1)")?
+            .execute([envelope])?;
+        touched.insert(record, (action.kind, action.record));
+    }
+    for (record, (kind, id)) in touched {
+        let (document, _) = Document::rebuild(kind, id, members(db, record)?)?;
+        let state = document.fold();
+        write_record(db, record, &document, &state, None)?;
+        write_search(db, record, &grams(&search_text(&state)))?;
+    }
+    Ok(())
 }
 
 /// The members of a record row; see [`Store::members`].

@@ -5,7 +5,9 @@ use crate::domain::ids::EnvelopeHash;
 use super::wire::{PrivateItem, SyncRequest};
 
 /// Most bytes of envelopes in one request.
-pub const PUSH_BUDGET_BYTES: usize = 1024 * 1024;
+pub const PUSH_BUDGET_BYTES: usize = 512 * 1024;
+/// Most envelopes in one request.
+pub const MAX_PUSH: usize = 1_000;
 /// Most bytes of envelopes wanted in one reply.
 pub const PULL_BUDGET_BYTES: u32 = 1024 * 1024;
 
@@ -29,6 +31,8 @@ pub struct Progress {
     pub audience: Vec<u8>,
     /// Position up to which all personal data has been stored.
     pub private_cursor: u64,
+    /// Envelopes that no verdict has named yet.
+    pub backlog: u64,
 }
 
 impl Progress {
@@ -62,6 +66,7 @@ pub fn plan(
     let mut room = PUSH_BUDGET_BYTES;
     let push = outbox
         .iter()
+        .take(MAX_PUSH)
         .take_while(|envelope| match room.checked_sub(envelope.len()) {
             Some(left) => {
                 room = left;
@@ -83,5 +88,9 @@ pub fn plan(
         audience: progress.audience.clone(),
         private,
         private_cursor: progress.private_cursor,
+        backlog: match u32::try_from(progress.backlog).unwrap_or(u32::MAX) {
+            0 => None,
+            backlog => Some(backlog),
+        },
     }
 }

@@ -6,11 +6,13 @@ use std::collections::BTreeSet;
 
 use zeroize::Zeroizing;
 
+use crate::domain::directory::DeviceState;
 use crate::domain::ids::{EnvelopeHash, PrivateId, RecordId};
 use crate::domain::reason::Reason;
 use crate::envelope::{self, Sealed};
 use crate::seal::{self, SealedText};
 
+use super::edition::KeyChange;
 use super::wire::{self, Judgement, Standing, SyncReply};
 
 /// An accepted envelope from the feed.
@@ -26,6 +28,29 @@ pub struct Incoming {
     pub received_at_ms: i64,
 }
 
+/// An action of the same person from another phone, which was set aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Noticed {
+    /// The envelope.
+    pub sealed: Sealed,
+    /// What became of it.
+    pub judgement: Judgement,
+}
+
+/// An edition of the directory that was found to be the server's own and newer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vetted {
+    /// Its number.
+    pub version: u64,
+    /// JSON bytes of a directory pack.
+    pub pack: Vec<u8>,
+    /// The key that the server has now.
+    pub server_key: [u8; 32],
+    /// Whether this build reads the pack; one of a newer server is kept for the
+    /// build that does.
+    pub is_readable: bool,
+}
+
 /// What to do with a reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settlement {
@@ -38,8 +63,16 @@ pub struct Settlement {
     pub cursor: u64,
     /// Ask again at once.
     pub more: bool,
-    /// A new directory pack.
+    /// Bytes of an edition of the directory, not checked yet.
     pub directory: Option<Vec<u8>>,
+    /// Changes of the server's key that came with it, not checked yet.
+    pub key_changes: Vec<KeyChange>,
+    /// Set by whoever checked them; to be stored with the rest.
+    pub vetted: Option<Vetted>,
+    /// Whether the phone may take part.
+    pub device: DeviceState,
+    /// The same person's actions from another phone that were set aside.
+    pub notices: Vec<Noticed>,
     /// Records to drop from the phone.
     pub drops: Vec<RecordId>,
     /// The server's life.
@@ -107,6 +140,19 @@ pub fn settle(
         cursor: reply.cursor,
         more: reply.more,
         directory: reply.directory.as_ref().map(|pack| pack.to_vec()),
+        key_changes: reply.key_changes.clone().unwrap_or_default(),
+        vetted: None,
+        device: match reply.device {
+            // A state of a newer server is not "active".
+            Some(code) => DeviceState::from_code(code).unwrap_or(DeviceState::Suspended),
+            None => DeviceState::Active,
+        },
+        notices: reply
+            .notices
+            .iter()
+            .flatten()
+            .map(noticed)
+            .collect::<Result<_, _>>()?,
         drops: reply
             .drops
             .iter()
@@ -169,6 +215,25 @@ fn incoming(item: &wire::Item) -> Result<Incoming, SettleError> {
         seen,
         received_at_ms: item.received_at_ms,
     })
+}
+
+fn noticed(notice: &wire::Notice) -> Result<Noticed, SettleError> {
+    let sealed = envelope::open(&notice.envelope)?;
+    let standing = Standing::from_code(notice.standing)
+        .filter(|standing| !standing.is_shared())
+        .ok_or(SettleError::Malformed("standing of a notice"))?;
+    let reason = notice
+        .reason
+        .as_deref()
+        .map(|code| Reason::from_code(code).unwrap_or(Reason::NeedsNewerApp));
+    let judgement = Judgement {
+        hash: sealed.hash,
+        standing,
+        reason,
+        seen: None,
+        received_at_ms: notice.received_at_ms,
+    };
+    Ok(Noticed { sealed, judgement })
 }
 
 /// What is known of an envelope that another one cites.

@@ -1,10 +1,28 @@
 //! The thin driver: one HTTP exchange, and the loop that repeats it until both
 //! sides have said everything. An app with its own HTTP stack drives
 //! [`Device::prepare_sync`] and [`Device::settle_sync`] itself.
+//!
+//! What can go wrong: no server, or one with the wrong key
+//! ([`TransportError::WrongPin`]: nothing was said to it); a server without room
+//! ([`TransportError::ComeBack`]: the phone remembers until when and does not
+//! ask before). Everything stays queued.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::wire::{self, EnrolReply, EnrolRequest, MAX_BODY_BYTES};
+use rand::Rng;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme};
+
+use super::enrol::Fingerprint;
+use super::pin::{Pin, split_address};
+use super::put_off::{LONGEST_MS, PutOff};
+use super::wire::{self, EnrolOffer, EnrolStanding, MAX_BODY_BYTES, SessionReply};
+use crate::device::enrol::PendingEnrolment;
 use crate::device::{Device, DeviceError, SyncOutcome};
 use crate::domain::time::Moment;
 
@@ -33,7 +51,16 @@ pub enum TransportError {
         zh: String,
         /// In English.
         en: String,
+        /// Seconds after which it wants to be asked again, if it said so.
+        retry_after_s: Option<u64>,
     },
+    /// Who answered does not have the key that this phone pinned. Nothing was
+    /// said to it.
+    #[error("the server does not have the pinned key")]
+    WrongPin,
+    /// The server asked this phone to wait. Everything stays queued.
+    #[error("the server asks to come back later ({}): {}", .0.code, .0.en)]
+    ComeBack(PutOff),
     /// The answer is larger than any honest one.
     #[error("the answer is larger than {MAX_BODY_BYTES} bytes")]
     TooLarge,
@@ -48,11 +75,21 @@ pub enum TransportError {
     Wire(#[from] wire::WireError),
 }
 
+impl TransportError {
+    /// Whether the server did not know the session token.
+    fn is_no_session(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == "no_session")
+    }
+}
+
 /// A server, by address.
 #[derive(Debug, Clone)]
 pub struct Transport {
     client: reqwest::Client,
     base: String,
+    /// As it was given: what a phone keeps.
+    address: String,
+    wrong_pin: Arc<AtomicBool>,
 }
 
 /// What a synchronisation did, over all its exchanges.
@@ -66,38 +103,111 @@ pub struct SyncReport {
     pub bytes_up: u64,
     /// Bytes of reply bodies.
     pub bytes_down: u64,
+    /// What this phone did is not sent before then; what others did was fetched.
+    pub put_off: Option<PutOff>,
 }
 
 impl Transport {
-    /// A server at `base`, such as `http://127.0.0.1:8470`.
+    /// A server by its address as a phone keeps it: `http://127.0.0.1:8470`,
+    /// `https://name`, or `https://10.0.0.5:8470#pin=…` with the [`Pin`] that it
+    /// is recognised by.
     ///
     /// # Errors
-    /// Not an HTTP address, or TLS cannot be set up.
-    pub fn new(base: &str) -> Result<Self, TransportError> {
-        if !(base.starts_with("http://") || base.starts_with("https://")) {
+    /// Not such an address, or TLS cannot be set up.
+    pub fn new(address: &str) -> Result<Self, TransportError> {
+        let (base, pin) =
+            split_address(address).map_err(|_| TransportError::Address(address.to_owned()))?;
+        Self::pinned(base, pin)
+    }
+
+    /// A server at `base`; with a pin exactly the one that has this key, whoever
+    /// vouches for it, and whatever its certificate says of names and dates.
+    ///
+    /// # Errors
+    /// Not an HTTP address, a pin without TLS, or TLS cannot be set up.
+    pub fn pinned(base: &str, pin: Option<Pin>) -> Result<Self, TransportError> {
+        let tls = base.starts_with("https://");
+        if !tls && (pin.is_some() || !base.starts_with("http://")) {
             return Err(TransportError::Address(base.to_owned()));
         }
         // Another component of the app may have chosen a provider before.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
+        let _ = ring::default_provider().install_default();
+        let wrong_pin = Arc::new(AtomicBool::new(false));
+        let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(EXCHANGE_TIMEOUT)
+            // A session token is for one server.
+            .redirect(reqwest::redirect::Policy::none());
+        if let Some(pin) = pin {
+            builder = builder.tls_backend_preconfigured(recognising(pin, wrong_pin.clone())?);
+        }
+        let client = builder
             .build()
             .map_err(|error| TransportError::Address(chain(&error)))?;
         Ok(Self {
             client,
             base: base.trim_end_matches('/').to_owned(),
+            address: match pin {
+                Some(pin) => format!("{base}#pin={pin}"),
+                None => base.to_owned(),
+            },
+            wrong_pin,
         })
     }
 
-    /// Hands in an enrolment ticket.
+    /// Hands in a ticket: what the phone then shows. `fingerprint` is what an
+    /// invitation says of the server's key.
     ///
     /// # Errors
     /// See [`TransportError`].
-    pub async fn enrol(&self, request: &EnrolRequest) -> Result<EnrolReply, TransportError> {
-        let body = wire::to_bytes(request);
-        let reply = self.post("/v1/enrol", None, body).await?;
-        Ok(wire::from_bytes(&reply)?)
+    pub async fn hand_in(
+        &self,
+        device: &mut Device,
+        rng: &mut impl Rng,
+        ticket: &str,
+        fingerprint: Option<Fingerprint>,
+    ) -> Result<PendingEnrolment, TransportError> {
+        let request = device.enrol_request(rng, ticket)?;
+        let reply = self
+            .post("/v1/enrol", None, wire::to_bytes(&request))
+            .await?;
+        let offer: EnrolOffer = wire::from_bytes(&reply)?;
+        let pending = device.accept_offer(&self.address, fingerprint, &offer)?;
+        self.is_confirmed(&pending).await?;
+        Ok(pending)
+    }
+
+    /// Asks whether an administrator has confirmed the phone.
+    ///
+    /// # Errors
+    /// See [`TransportError`]; one that was declined is refused.
+    pub async fn is_confirmed(&self, pending: &PendingEnrolment) -> Result<bool, TransportError> {
+        let body = wire::to_bytes(&pending.reveal);
+        let reply = self.post("/v1/enrol/reveal", None, body).await?;
+        Ok(wire::from_bytes::<EnrolStanding>(&reply)?.confirmed)
+    }
+
+    /// Opens a session: the last step of an enrolment, and whenever the token
+    /// is lost or too old.
+    ///
+    /// # Errors
+    /// See [`TransportError`].
+    pub async fn open_session(
+        &self,
+        device: &mut Device,
+        now: impl Fn() -> Moment,
+    ) -> Result<(), TransportError> {
+        let ask = wire::to_bytes(&device.session_request(&[])?);
+        let reply = self.post("/v1/session", None, ask).await?;
+        let challenged: SessionReply = wire::from_bytes(&reply)?;
+        let answer = wire::to_bytes(&device.session_request(&challenged.challenge)?);
+        let reply = self.post("/v1/session", None, answer).await?;
+        let arrived_at = now();
+        let opened: SessionReply = wire::from_bytes(&reply)?;
+        let session = opened
+            .session
+            .ok_or(wire::WireError::Malformed("no session".to_owned()))?;
+        Ok(device.accept_enrolment(&self.address, arrived_at, &session)?)
     }
 
     /// One exchange of `POST /v1/sync`, bytes for bytes.
@@ -109,7 +219,8 @@ impl Transport {
     }
 
     /// Exchanges until nothing is left to say on either side; `progress` hears
-    /// of every exchange.
+    /// of every exchange. While the server has asked this phone to wait, it is
+    /// not asked; if only sending has to wait, what others did is fetched.
     ///
     /// # Errors
     /// See [`TransportError`]; what was settled before stays settled.
@@ -119,16 +230,41 @@ impl Transport {
         now: impl Fn() -> Moment,
         mut progress: impl FnMut(&SyncReport),
     ) -> Result<SyncReport, TransportError> {
-        let mut report = SyncReport::default();
+        let mut report = SyncReport {
+            put_off: device.put_off(now())?,
+            ..SyncReport::default()
+        };
+        let mut renewed = false;
         while report.requests < MAX_EXCHANGES {
-            let outgoing = device.prepare_sync()?;
-            let sent_at = now();
+            let outgoing = match &report.put_off {
+                None => device.prepare_sync()?,
+                Some(put_off) if put_off.only_sending() => device.prepare_pull()?,
+                Some(put_off) => return Err(TransportError::ComeBack(put_off.clone())),
+            };
             report.requests += 1;
             report.bytes_up += outgoing.body.len() as u64;
             let token = outgoing.token.clone();
-            let reply = self.exchange(&token, outgoing.body.clone()).await?;
+            let reply = match self.exchange(&token, outgoing.body.clone()).await {
+                Err(error) if error.is_no_session() && !renewed => {
+                    renewed = true;
+                    self.open_session(device, &now).await?;
+                    continue;
+                }
+                Ok(reply) => reply,
+                Err(error) => {
+                    let put_off = asked_to_wait(error, now())?;
+                    device.remember_put_off(&put_off)?;
+                    // Asked to stop sending although nothing was sent.
+                    if report.put_off.is_some() {
+                        return Err(TransportError::ComeBack(put_off));
+                    }
+                    report.put_off = Some(put_off);
+                    continue;
+                }
+            };
+            let arrived_at = now();
             report.bytes_down += reply.len() as u64;
-            let outcome = device.settle_sync(&outgoing, sent_at, &reply)?;
+            let outcome = device.settle_sync(&outgoing, arrived_at, &reply)?;
             let more = outcome.more;
             report.outcome.add(outcome);
             progress(&report);
@@ -145,7 +281,11 @@ impl Transport {
         token: Option<&str>,
         body: Vec<u8>,
     ) -> Result<Vec<u8>, TransportError> {
-        let unreachable = |error: reqwest::Error| TransportError::Unreachable(chain(&error));
+        let unreachable = |error: reqwest::Error| match self.wrong_pin.swap(false, Ordering::SeqCst)
+        {
+            true => TransportError::WrongPin,
+            false => TransportError::Unreachable(chain(&error)),
+        };
         let mut request = self
             .client
             .post(format!("{}{path}", self.base))
@@ -156,6 +296,8 @@ impl Transport {
         }
         let mut response = request.send().await.map_err(unreachable)?;
         let status = response.status();
+        let retry_after = response.headers().get("retry-after");
+        let retry_after_s = retry_after.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
         let mut reply = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             if reply.len() + chunk.len() > MAX_BODY_BYTES {
@@ -165,13 +307,13 @@ impl Transport {
         }
         match status.is_success() {
             true => Ok(reply),
-            false => Err(refusal(status.as_u16(), &reply)),
+            false => Err(refusal(status.as_u16(), retry_after_s, &reply)),
         }
     }
 }
 
 /// The server's own account of an error, or the bare status.
-fn refusal(status: u16, body: &[u8]) -> TransportError {
+fn refusal(status: u16, retry_after_s: Option<u64>, body: &[u8]) -> TransportError {
     let said: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     let word = |name: &str, or: &str| {
         let text = said.get(name).and_then(serde_json::Value::as_str);
@@ -182,6 +324,103 @@ fn refusal(status: u16, body: &[u8]) -> TransportError {
         code: word("code", "http_error"),
         zh: word("zh", "服务器没有说明原因。"),
         en: word("en", "The server gave no reason."),
+        retry_after_s,
+    }
+}
+
+/// How long a refusal asks this phone to wait.
+///
+/// # Errors
+/// The refusal itself, if it says nothing of waiting.
+fn asked_to_wait(error: TransportError, now: Moment) -> Result<PutOff, TransportError> {
+    match error {
+        TransportError::Refused {
+            code,
+            zh,
+            en,
+            retry_after_s: Some(seconds),
+            ..
+        } => {
+            let wait_ms = i64::try_from(seconds.saturating_mul(1_000)).unwrap_or(LONGEST_MS);
+            Ok(PutOff {
+                until_ms: now.wall_ms.saturating_add(wait_ms.clamp(1, LONGEST_MS)),
+                code,
+                zh,
+                en,
+            })
+        }
+        error => Err(error),
+    }
+}
+
+/// TLS that recognises a server by its key.
+fn recognising(pin: Pin, wrong_pin: Arc<AtomicBool>) -> Result<ClientConfig, TransportError> {
+    let provider = Arc::new(ring::default_provider());
+    let verifier = Arc::new(KeyIsPinned {
+        pin,
+        provider: provider.clone(),
+        wrong_pin,
+    });
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TransportError::Address(error.to_string()))?;
+    Ok(builder
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth())
+}
+
+/// Accepts the certificate of one key. That the server *has* the key is shown by
+/// its signature over the handshake, which is verified as always.
+#[derive(Debug)]
+struct KeyIsPinned {
+    pin: Pin,
+    provider: Arc<CryptoProvider>,
+    /// Tells the transport why a connection failed.
+    wrong_pin: Arc<AtomicBool>,
+}
+
+impl ServerCertVerifier for KeyIsPinned {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let parsed = ParsedCertificate::try_from(certificate)?;
+        if Pin::of_key_info(&parsed.subject_public_key_info()) == self.pin {
+            return Ok(ServerCertVerified::assertion());
+        }
+        self.wrong_pin.store(true, Ordering::SeqCst);
+        Err(CertificateError::ApplicationVerificationFailure.into())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
 

@@ -2,26 +2,47 @@
 //! keys, compressed by zstd when that makes them smaller. Frozen by
 //! `tests/golden`; a field may be added, never renumbered.
 //!
-//! Every decoder here reads foreign bytes: it is bounded by [`MAX_BODY_BYTES`]
-//! before and [`MAX_PLAIN_BYTES`] after decompression, and a decoded list is
-//! never larger than the bytes that carried it.
+//! Every decoder here reads foreign bytes. What it takes is bounded before
+//! anything is believed: a compressed body is one zstd frame that says how large
+//! it unpacks, which may not exceed [`MAX_REQUEST_BYTES`] for a request,
+//! [`MAX_PLAIN_BYTES`] for a reply, and [`MAX_RATIO`] times its own size beyond
+//! that of a request; and its shape is looked at before it is decoded: lists
+//! have at most [`MAX_PUSHED`] or [`MAX_LIST`] entries, whatever they announce.
 
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
+use super::edition::KeyChange;
+use super::plan::PUSH_BUDGET_BYTES;
+use super::shape;
 use crate::domain::ids::EnvelopeHash;
 use crate::domain::reason::Reason;
 
-/// Largest body that is accepted, bytes as they travel.
+/// Largest body of a reply, bytes as they travel.
 pub const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
-/// Largest body after decompression, bytes.
+/// Largest body of a reply after decompression, bytes.
 pub const MAX_PLAIN_BYTES: usize = 16 * 1024 * 1024;
+/// Largest request, bytes, as it travels and after decompression.
+pub const MAX_REQUEST_BYTES: usize = 768 * 1024;
+/// No server may set its limit for requests below this, bytes: what an honest
+/// phone sends at most, and some room.
+pub const MIN_REQUEST_BYTES: usize = PUSH_BUDGET_BYTES + 64 * 1024;
+/// Largest enrolment request, bytes, as it travels and after decompression.
+pub const MAX_ENROL_BYTES: usize = 16 * 1024;
+/// Most envelopes in a request, whatever a server's own limit is.
+pub const MAX_PUSHED: usize = 4_096;
+/// Most entries of any list in a reply: more than the smallest envelopes that
+/// fit into one.
+pub const MAX_LIST: usize = 65_536;
+/// How many times its size a reply may unpack to, beyond [`MAX_REQUEST_BYTES`].
+pub const MAX_RATIO: usize = 100;
+/// A message as large as its limit may have an item of CBOR for each so many
+/// bytes of it; honest ones need five or more.
+const BYTES_AN_ITEM: usize = 4;
 /// Bodies below this are not worth compressing, bytes.
 const WORTH_COMPRESSING: usize = 256;
 /// Fast level: the radio is slower than the processor, but not by much.
 const ZSTD_LEVEL: i32 = 3;
-/// The largest window that a frame may ask memory for: 2^24 bytes, 16 MiB.
-const MAX_WINDOW_LOG: u32 = 24;
 /// The first bytes of every zstd frame (RFC 8878, section 3.1.1).
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
@@ -57,6 +78,10 @@ pub struct SyncRequest {
     /// on first contact.
     #[cbor(n(8), with = "minicbor::bytes")]
     pub audience: Vec<u8>,
+    /// How many envelopes wait on the phone, those of this request included;
+    /// left out if none.
+    #[n(16)]
+    pub backlog: Option<u32>,
     /// Personal data that the server has not confirmed yet.
     #[n(20)]
     pub private: Vec<PrivateItem>,
@@ -88,7 +113,8 @@ pub struct SyncReply {
     /// There is more to pull at once.
     #[n(5)]
     pub more: bool,
-    /// The directory, if the phone's is old: JSON bytes of a directory pack.
+    /// The directory, if the phone's is old: bytes of an
+    /// [`Edition`](super::edition::Edition).
     #[n(6)]
     pub directory: Option<ByteVec>,
     /// The two sides do not hold the same: the phone starts over from position
@@ -105,6 +131,18 @@ pub struct SyncReply {
     /// index in it, with the reason code.
     #[n(10)]
     pub unreadable: Vec<Unreadable>,
+    /// [`DeviceState::code`](crate::domain::directory::DeviceState::code) of the
+    /// phone; left out while it is active.
+    #[n(16)]
+    pub device: Option<u8>,
+    /// Changes of the server's key since the phone's edition of the directory,
+    /// oldest first; left out if there are none.
+    #[n(17)]
+    pub key_changes: Option<Vec<KeyChange>>,
+    /// What became of the same person's actions from another phone, where it
+    /// was not acceptance; left out if there is nothing.
+    #[n(18)]
+    pub notices: Option<Vec<Notice>>,
     /// Personal data that the phone has not got.
     #[n(20)]
     pub private: Vec<PrivateItem>,
@@ -135,6 +173,24 @@ impl std::fmt::Debug for PrivateItem {
         // Neither the key nor the ciphertext belongs into a log.
         write!(f, "PrivateItem({} bytes)", self.ciphertext.len())
     }
+}
+
+/// An envelope of the same person from another of their phones, which has no
+/// place in the shared history.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Notice {
+    /// The canonical envelope.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub envelope: Vec<u8>,
+    /// [`Standing::code`].
+    #[n(1)]
+    pub standing: u8,
+    /// [`Reason::code`].
+    #[n(2)]
+    pub reason: Option<String>,
+    /// When the server received it, milliseconds.
+    #[n(3)]
+    pub received_at_ms: i64,
 }
 
 /// What became of an envelope.
@@ -202,6 +258,78 @@ pub struct EnrolRequest {
     /// The app build.
     #[n(3)]
     pub app: String,
+    /// [`commitment`](super::enrol::commitment) to the phone's nonce, 32 bytes.
+    #[cbor(n(4), with = "minicbor::bytes")]
+    pub commitment: Vec<u8>,
+}
+
+/// The ticket is good; an administrator has still to confirm.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct EnrolOffer {
+    /// The server's Ed25519 public key, 32 bytes.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub server_key: Vec<u8>,
+    /// The server's nonce, 32 bytes.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub nonce: Vec<u8>,
+    /// Code of the street.
+    #[n(2)]
+    pub street: String,
+}
+
+/// The phone's nonce, once it has the server's; said again to ask whether
+/// somebody has confirmed.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct EnrolReveal {
+    /// The phone, 16 bytes.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub device: Vec<u8>,
+    /// What it had committed to, 32 bytes.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub nonce: Vec<u8>,
+}
+
+/// How an enrolment stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct EnrolStanding {
+    /// Whether an administrator has confirmed; the phone opens its session.
+    #[n(0)]
+    pub confirmed: bool,
+}
+
+/// A phone asks for a session: first for a challenge, then with its signature.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+#[cbor(map)]
+pub struct SessionRequest {
+    /// The phone, 16 bytes.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub device: Vec<u8>,
+    /// Over [`session_proof`](super::enrol::session_proof), 64 bytes; empty to
+    /// ask for a challenge.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub signature: Vec<u8>,
+    /// Version of the directory that it holds; 0 for none.
+    #[n(2)]
+    pub directory: u64,
+    /// The app build.
+    #[n(3)]
+    pub app: String,
+}
+
+/// A challenge to sign, or the session.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+#[cbor(map)]
+pub struct SessionReply {
+    /// 32 bytes to sign, good once and for a short time; empty beside a
+    /// session.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub challenge: Vec<u8>,
+    /// The session.
+    #[n(1)]
+    pub session: Option<EnrolReply>,
 }
 
 /// What an enrolled phone needs to start.
@@ -223,9 +351,16 @@ pub struct EnrolReply {
     /// The server's time, milliseconds.
     #[n(4)]
     pub server_ms: i64,
-    /// The directory: JSON bytes of a directory pack.
+    /// The directory, if the phone's is old: bytes of an
+    /// [`Edition`](super::edition::Edition), else empty.
     #[cbor(n(5), with = "minicbor::bytes")]
     pub directory: Vec<u8>,
+    /// The server's Ed25519 public key, 32 bytes.
+    #[cbor(n(6), with = "minicbor::bytes")]
+    pub server_key: Vec<u8>,
+    /// Changes of that key since the phone's edition, oldest first.
+    #[n(7)]
+    pub key_changes: Option<Vec<KeyChange>>,
 }
 
 /// Where an envelope stands, on the server and in the phone's account of it.
@@ -374,7 +509,10 @@ pub enum WireError {
     /// Larger than it may be.
     #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
-    /// Not zstd although it begins like it.
+    /// A list in it is longer than any honest one.
+    #[error("a list in the body is longer than any honest one")]
+    TooMany,
+    /// Not one zstd frame of known size although it begins like one.
     #[error("the body does not decompress")]
     Compression,
     /// Not the CBOR that belongs here.
@@ -395,7 +533,7 @@ pub fn to_bytes<T: Encode<()>>(message: &T) -> Vec<u8> {
     }
 }
 
-/// Reads a message.
+/// Reads a reply.
 ///
 /// # Errors
 /// See [`WireError`]; time and memory are bounded by the limits above.
@@ -406,45 +544,60 @@ where
     if body.len() > MAX_BODY_BYTES {
         return Err(WireError::TooLarge(MAX_BODY_BYTES));
     }
-    if body.starts_with(&ZSTD_MAGIC) {
-        let plain = unpack(body)?;
-        return decode(&plain);
-    }
-    decode(body)
+    let ratio = MAX_REQUEST_BYTES.max(body.len() * MAX_RATIO);
+    read(body, MAX_PLAIN_BYTES.min(ratio), MAX_LIST)
 }
 
-fn unpack(body: &[u8]) -> Result<Vec<u8>, WireError> {
-    use std::io::Read;
-    let limit = MAX_PLAIN_BYTES as u64 + 1;
-    let mut decoder =
-        zstd::stream::Decoder::with_buffer(body).map_err(|_| WireError::Compression)?;
-    decoder
-        .window_log_max(MAX_WINDOW_LOG)
-        .map_err(|_| WireError::Compression)?;
-    let mut plain = Vec::new();
-    // Read in pieces: what a frame's header announces is the sender's word.
-    decoder
-        .take(limit)
-        .read_to_end(&mut plain)
-        .map_err(|_| WireError::Compression)?;
-    match plain.len() as u64 == limit {
-        true => Err(WireError::TooLarge(MAX_PLAIN_BYTES)),
-        false => Ok(plain),
-    }
-}
-
-fn decode<T>(plain: &[u8]) -> Result<T, WireError>
+/// Reads a request that has at most `limit` bytes, as it travels and unpacked.
+///
+/// # Errors
+/// See [`WireError`]; takes at most three times `limit` of memory.
+pub fn from_bytes_within<T>(body: &[u8], limit: usize) -> Result<T, WireError>
 where
     T: for<'b> Decode<'b, ()>,
 {
-    let mut decoder = minicbor::Decoder::new(plain);
-    let message = decoder
-        .decode()
-        .map_err(|error| WireError::Malformed(error.to_string()))?;
-    match decoder.position() == plain.len() {
-        true => Ok(message),
-        false => Err(WireError::Malformed("bytes after the end".to_owned())),
+    read(body, limit, MAX_PUSHED)
+}
+
+fn read<T>(body: &[u8], limit: usize, most_entries: usize) -> Result<T, WireError>
+where
+    T: for<'b> Decode<'b, ()>,
+{
+    if body.starts_with(&ZSTD_MAGIC) {
+        return decode(&unpack(body, limit)?, limit, most_entries);
     }
+    match body.len() <= limit {
+        true => decode(body, limit, most_entries),
+        false => Err(WireError::TooLarge(limit)),
+    }
+}
+
+/// Unpacks the one frame that a body is. Its size is known beforehand, so there
+/// is neither a window to pay for nor a buffer that grows.
+fn unpack(body: &[u8], limit: usize) -> Result<Vec<u8>, WireError> {
+    let announced = match zstd_safe::get_frame_content_size(body) {
+        Ok(Some(size)) => usize::try_from(size).unwrap_or(usize::MAX),
+        Ok(None) | Err(_) => return Err(WireError::Compression),
+    };
+    if announced > limit {
+        return Err(WireError::TooLarge(limit));
+    }
+    // Frames behind the first would not count towards what was announced.
+    if zstd_safe::find_frame_compressed_size(body) != Ok(body.len()) {
+        return Err(WireError::Compression);
+    }
+    match zstd::bulk::decompress(body, announced) {
+        Ok(plain) if plain.len() == announced => Ok(plain),
+        _ => Err(WireError::Compression),
+    }
+}
+
+fn decode<T>(plain: &[u8], limit: usize, most_entries: usize) -> Result<T, WireError>
+where
+    T: for<'b> Decode<'b, ()>,
+{
+    shape::check(plain, limit / BYTES_AN_ITEM, most_entries)?;
+    minicbor::decode(plain).map_err(|error| WireError::Malformed(error.to_string()))
 }
 
 #[cfg(test)]
@@ -468,8 +621,23 @@ mod tests {
         let zeros = vec![0u8; 64 * 1024 * 1024];
         let bomb = zstd::bulk::compress(&zeros, 19).expect("compresses");
         assert!(bomb.len() < MAX_BODY_BYTES);
-        let refused = from_bytes::<SyncRequest>(&bomb);
-        assert_eq!(refused, Err(WireError::TooLarge(MAX_PLAIN_BYTES)));
+        let refused = from_bytes_within::<SyncRequest>(&bomb, MAX_REQUEST_BYTES);
+        assert_eq!(refused, Err(WireError::TooLarge(MAX_REQUEST_BYTES)));
+        let ratio = from_bytes::<SyncRequest>(&bomb);
+        assert!(matches!(ratio, Err(WireError::TooLarge(limit)) if limit < MAX_PLAIN_BYTES));
+    }
+
+    #[test]
+    fn a_list_ends_where_its_limit_is() {
+        for (count, wanted) in [(MAX_PUSHED, true), (MAX_PUSHED + 1, false)] {
+            let request = SyncRequest {
+                push: vec![Vec::new().into(); count],
+                ..SyncRequest::default()
+            };
+            let bytes = to_bytes(&request);
+            let read = from_bytes_within::<SyncRequest>(&bytes, MAX_REQUEST_BYTES);
+            assert_eq!(read.is_ok(), wanted, "{count}");
+        }
     }
 
     #[test]

@@ -105,6 +105,16 @@ pub fn set_meta(db: &Connection, name: &str, value: &dyn ToSql) -> Result<(), Db
     Ok(())
 }
 
+/// Takes a named value away.
+///
+/// # Errors
+/// See [`DbError`].
+pub fn delete_meta(db: &Connection, name: &str) -> Result<(), DbError> {
+    db.prepare_cached("DELETE FROM meta WHERE name = ?1")?
+        .execute([name])?;
+    Ok(())
+}
+
 /// Writes down what somebody did, for people to read.
 ///
 /// # Errors

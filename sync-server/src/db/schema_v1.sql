@@ -6,21 +6,79 @@ CREATE TABLE meta (
     value ANY NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE ticket (
-    hash       BLOB NOT NULL PRIMARY KEY,   -- SHA-256 of the ticket
-    person     TEXT NOT NULL,
-    expires_ms INTEGER NOT NULL
+-- Every edition of the directory, as it was signed; the newest is in force.
+CREATE TABLE edition (
+    version      INTEGER NOT NULL PRIMARY KEY,
+    signed_at_ms INTEGER NOT NULL,
+    signature    BLOB NOT NULL,             -- Ed25519, see sync::edition
+    pack         BLOB NOT NULL,             -- JSON
+    who          TEXT NOT NULL,             -- the administrator
+    what         TEXT NOT NULL              -- in words, for people to choose by
+) STRICT;
+
+-- Changes of the server's key, oldest first.
+CREATE TABLE key_change (
+    version INTEGER NOT NULL PRIMARY KEY REFERENCES edition (version),
+    old     BLOB NOT NULL,                  -- Ed25519 public keys
+    new     BLOB NOT NULL,
+    by_old  BLOB NOT NULL,                  -- Ed25519 signatures
+    by_new  BLOB NOT NULL
+) STRICT;
+
+-- An enrolment, from the ticket that opens it to the phone that comes of it.
+CREATE TABLE enrolment (
+    selector     TEXT NOT NULL PRIMARY KEY, -- the first characters of the ticket
+    person       TEXT NOT NULL,
+    typed_hash   BLOB NOT NULL,             -- SHA-256 of the secret that is typed
+    scanned_hash BLOB NOT NULL,             -- SHA-256 of the secret in the QR code
+    tries_left   INTEGER NOT NULL,
+    expires_ms   INTEGER NOT NULL,
+    stage        INTEGER NOT NULL,          -- 1 opened, 2 handed in, 3 revealed, 4 confirmed, 5 declined
+    device       BLOB UNIQUE,               -- what the phone said, from stage 2
+    key          BLOB,
+    app          TEXT,
+    commitment   BLOB,
+    server_nonce BLOB,
+    check_code   TEXT                       -- six digits, from stage 3
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE device (
-    device       BLOB NOT NULL PRIMARY KEY, -- 16 bytes
-    person       TEXT NOT NULL,
-    key          BLOB NOT NULL,             -- Ed25519 public key
-    token_hash   BLOB UNIQUE,               -- SHA-256 of the session token; NULL for the server itself
-    app          TEXT NOT NULL,
-    enrolled_ms  INTEGER NOT NULL,
-    last_sync_ms INTEGER,
-    checked_ms   INTEGER                    -- when its digest was last compared
+    device           BLOB NOT NULL PRIMARY KEY, -- 16 bytes
+    person           TEXT NOT NULL,
+    key              BLOB NOT NULL,         -- Ed25519 public key
+    token_hash       BLOB UNIQUE,           -- SHA-256 of the session token; NULL without a session
+    token_expires_ms INTEGER NOT NULL,
+    app              TEXT NOT NULL,
+    enrolled_ms      INTEGER NOT NULL,
+    state            INTEGER NOT NULL,      -- 1 active, 2 suspended, 3 revoked
+    last_sync_ms     INTEGER,
+    backlog          INTEGER NOT NULL,      -- envelopes that it said it still had
+    checked_ms       INTEGER                -- when its digest was last compared
+) STRICT, WITHOUT ROWID;
+
+-- Chain numbers that a device must have used and that have not arrived.
+CREATE TABLE gap (
+    device   BLOB NOT NULL,
+    from_seq INTEGER NOT NULL,
+    to_seq   INTEGER NOT NULL,              -- inclusive
+    since_ms INTEGER NOT NULL,
+    PRIMARY KEY (device, from_seq)
+) STRICT, WITHOUT ROWID;
+
+-- Signs that two phones share one identity.
+CREATE TABLE clone_sign (
+    device  BLOB NOT NULL,
+    dev_seq INTEGER NOT NULL,
+    hash    BLOB NOT NULL,
+    sign    INTEGER NOT NULL,               -- 1 number used twice, 2 another predecessor
+    at_ms   INTEGER NOT NULL,
+    PRIMARY KEY (device, dev_seq, hash)
+) STRICT, WITHOUT ROWID;
+
+-- Audience keys by their digest: what a phone that names the digest had.
+CREATE TABLE audience_set (
+    digest BLOB NOT NULL PRIMARY KEY,       -- SHA-256 of `keys`
+    keys   TEXT NOT NULL                    -- one a line
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE record (
@@ -44,6 +102,7 @@ CREATE TABLE envelope (
 ) STRICT;
 CREATE INDEX envelope_of_record ON envelope (record);
 CREATE INDEX envelope_of_device ON envelope (device, dev_seq);
+CREATE INDEX envelope_of_day ON envelope (device, received_at_ms);  -- for the daily limits
 
 -- An envelope that builds on one that has not arrived.
 CREATE TABLE waiting (
@@ -121,6 +180,7 @@ CREATE TABLE finding (
     conflicts      INTEGER NOT NULL,
     traces         INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX finding_by_merge ON finding (merged_into) WHERE merged_into IS NOT NULL;
 CREATE INDEX finding_by_category ON finding (category, reported_at_ms);
 CREATE TABLE whistle (
     record       INTEGER NOT NULL PRIMARY KEY REFERENCES record (id),

@@ -1,12 +1,17 @@
 //! Errors as callers see them: HTTP status, machine code, one sentence in
-//! Chinese and one in English. What went wrong inside is logged, not told.
+//! Chinese and one in English, and when to come back. What went wrong inside is
+//! logged, not told.
+
+use std::borrow::Cow;
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use shaodao_core::sync::wire::WireError;
+use shaodao_core::sync::put_off::DAILY_LIMIT;
+use shaodao_core::sync::wire::{MAX_PUSHED, WireError};
 
+use crate::app::SyncFailed;
 use crate::db::DbError;
 use crate::engine::EngineError;
 use crate::writer::WriteFailed;
@@ -16,29 +21,44 @@ use crate::writer::WriteFailed;
 pub struct ApiError {
     status: StatusCode,
     code: &'static str,
-    zh: &'static str,
-    en: &'static str,
+    zh: Cow<'static, str>,
+    en: Cow<'static, str>,
+    /// Seconds after which it is worth trying again.
+    retry_after_s: Option<u64>,
 }
 
 #[derive(serde::Serialize)]
 struct Told {
     code: &'static str,
-    zh: &'static str,
-    en: &'static str,
+    zh: Cow<'static, str>,
+    en: Cow<'static, str>,
 }
 
 impl ApiError {
-    const fn new(
+    fn new(
         status: StatusCode,
         code: &'static str,
-        zh: &'static str,
-        en: &'static str,
+        zh: impl Into<Cow<'static, str>>,
+        en: impl Into<Cow<'static, str>>,
     ) -> Self {
         Self {
             status,
             code,
-            zh,
-            en,
+            zh: zh.into(),
+            en: en.into(),
+            retry_after_s: None,
+        }
+    }
+
+    fn come_back(
+        code: &'static str,
+        wait_s: u64,
+        zh: impl Into<Cow<'static, str>>,
+        en: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            retry_after_s: Some(wait_s),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, code, zh, en)
         }
     }
 
@@ -51,12 +71,109 @@ impl ApiError {
         )
     }
 
-    pub(super) fn body_too_large() -> Self {
+    pub(super) fn ticket_not_valid() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "ticket_not_valid",
+            "登记码无效、已用过或已过期(15分钟),请管理员重新发一个。",
+            "The ticket is unknown, used or older than 15 minutes; ask for a new one.",
+        )
+    }
+
+    pub(super) fn enrolment_over() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "enrolment_over",
+            "管理员没有确认这次登记,或已超过15分钟,请重新要一个登记码。",
+            "The administrator did not confirm this enrolment, or 15 minutes have passed; ask \
+             for a new ticket.",
+        )
+    }
+
+    pub(super) fn not_proven() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "not_proven",
+            "服务器不认识这台手机,请联系管理员重新登记;待上传的都还在手机上。",
+            "The server does not know this phone; ask the administrator to enrol it again. \
+             Everything to be sent is still on it.",
+        )
+    }
+
+    pub(super) fn body_too_large(limit: usize) -> Self {
         Self::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "body_too_large",
-            "请求超过4MiB,没有处理。",
-            "The body is larger than 4 MiB or was cut; nothing was processed.",
+            format!("请求超过{limit}字节或没有传完,没有处理。"),
+            format!("The body is larger than {limit} bytes or was cut; nothing was processed."),
+        )
+    }
+
+    pub(super) fn too_many_envelopes(most: usize) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_many_envelopes",
+            format!("一次最多上传{most}项,没有处理。"),
+            format!("One request carries at most {most} envelopes; nothing was processed."),
+        )
+    }
+
+    pub(super) fn body_too_slow(seconds: u64) -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "body_too_slow",
+            format!("请求在{seconds}秒内没有传完,没有处理,稍后会自动重试。"),
+            format!(
+                "The body did not arrive within {seconds} seconds; nothing was processed, it will \
+                 be sent again."
+            ),
+        )
+    }
+
+    pub(super) fn encoded_body() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "encoded_body",
+            "请求不能再用gzip等方式压缩,没有处理。",
+            "A content encoding such as gzip is not accepted; nothing was processed.",
+        )
+    }
+
+    pub(super) fn address_rate(wait_s: u64) -> Self {
+        Self::come_back(
+            "address_rate",
+            wait_s,
+            "这个网络的请求太频繁,待上传的都还在,稍后再传。",
+            "Too many requests come from this network; everything stays queued, come back later.",
+        )
+    }
+
+    pub(super) fn device_rate(wait_s: u64) -> Self {
+        Self::come_back(
+            "device_rate",
+            wait_s,
+            "这台手机的请求太频繁,待上传的都还在,稍后再传。",
+            "This phone asks too often; everything stays queued, come back later.",
+        )
+    }
+
+    pub(super) fn device_busy() -> Self {
+        Self::come_back(
+            "device_busy",
+            1,
+            "这台手机还有请求没有处理完,待上传的都还在,稍后再传。",
+            "Other requests of this phone are still being answered; everything stays queued, come \
+             back later.",
+        )
+    }
+
+    fn daily_limit(wait_s: u64) -> Self {
+        Self::come_back(
+            DAILY_LIMIT,
+            wait_s,
+            "这台手机今天的上传已达上限,其余的都还在手机上,明天自动再传。",
+            "This phone has reached its limit for today; the rest stays on the phone and is sent \
+             tomorrow.",
         )
     }
 
@@ -104,20 +221,27 @@ impl IntoResponse for ApiError {
             code,
             zh,
             en,
+            retry_after_s,
         } = self;
-        (status, Json(Told { code, zh, en })).into_response()
+        let mut response = (status, Json(Told { code, zh, en })).into_response();
+        if let Some(seconds) = retry_after_s {
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }
 
 impl From<WireError> for ApiError {
     fn from(error: WireError) -> Self {
         match error {
-            WireError::TooLarge(_) => Self::new(
+            WireError::TooLarge(limit) => Self::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "unpacks_too_large",
-                "请求解压后超过16MiB,没有处理。",
-                "The body unpacks to more than 16 MiB; nothing was processed.",
+                format!("请求解压后超过{limit}字节,没有处理。"),
+                format!("The body unpacks to more than {limit} bytes; nothing was processed."),
             ),
+            WireError::TooMany => Self::too_many_envelopes(MAX_PUSHED),
             WireError::Compression => Self::new(
                 StatusCode::BAD_REQUEST,
                 "bad_compression",
@@ -125,6 +249,15 @@ impl From<WireError> for ApiError {
                 "The body does not decompress; nothing was processed.",
             ),
             WireError::Malformed(_) => Self::malformed(),
+        }
+    }
+}
+
+impl From<SyncFailed> for ApiError {
+    fn from(error: SyncFailed) -> Self {
+        match error {
+            SyncFailed::Write(error) => error.into(),
+            SyncFailed::OverQuota(over) => Self::daily_limit(over.wait_s),
         }
     }
 }
@@ -139,12 +272,6 @@ impl From<DbError> for ApiError {
 impl From<WriteFailed> for ApiError {
     fn from(error: WriteFailed) -> Self {
         match error {
-            WriteFailed::Engine(EngineError::Ticket) => Self::new(
-                StatusCode::FORBIDDEN,
-                "ticket_not_valid",
-                "登记码无效、已用过或已过期(15分钟),请管理员重新发一个。",
-                "The ticket is unknown, used or older than 15 minutes; ask for a new one.",
-            ),
             WriteFailed::Engine(EngineError::Malformed(_)) => Self::malformed(),
             WriteFailed::Stopping => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -2,16 +2,19 @@
 //!
 //! 1. [`check`] (outside the writer): size, canonical form, device, person,
 //!    street, signature. What fails is refused: counted, not stored.
-//! 2. [`Engine::judge`] (inside): known already? chain number used twice? every
-//!    cited envelope here? Permitted and possible on what its author had seen?
+//! 2. [`Engine::judge`] (inside): known already? chain number used twice? its
+//!    device active? every cited envelope here? Permitted and possible on what
+//!    its author had seen?
 //! 3. The same `write` as on the phone; the fold says whether it still has an
 //!    effect (accepted) or came too late (a trace).
 //! 4. Stored with its rows, published, its consequences drawn: numbers,
 //!    timers, escalations, stand-downs.
 //! 5. Whatever waited for it is judged in turn.
 //!
-//! What can go wrong: (2) a chain number used twice: quarantined as cloned; a
-//! citation that nobody knows: it waits, and blocks nobody else; not permitted:
+//! What can go wrong: (2) a chain number used twice, or a device that was
+//! suspended or revoked: quarantined until a person has looked; a citation that
+//! nobody knows: it waits as long as the policy says, and blocks nobody else;
+//! not permitted:
 //! quarantined whole, its author is told why; (4) the database fails: the
 //! savepoint is rolled back, and the phone sends it again.
 
@@ -19,16 +22,17 @@ use rusqlite::{OptionalExtension, params};
 
 use shaodao_core::document::{Member, WriteError};
 use shaodao_core::domain::action::Action;
+use shaodao_core::domain::directory::DeviceState;
 use shaodao_core::domain::ids::{DeviceId, EnvelopeHash, PersonId, RecordId};
 use shaodao_core::domain::reason::Reason;
 use shaodao_core::domain::record::capture;
-use shaodao_core::domain::rights::DeviceState;
-use shaodao_core::domain::time::{Anchor, Claim};
+use shaodao_core::domain::time::{Anchor, Claim, Published};
 use shaodao_core::envelope::{self, Chain, Envelope, Sealed};
 use shaodao_core::sync::settle::{Cited, effective_seen};
 use shaodao_core::sync::wire::{Judgement, Standing};
 
 use crate::db::{self, DbError, rows};
+use crate::devices;
 use crate::engine::{Engine, EngineError};
 
 /// The key of a device and whose it is, as far as judging needs it.
@@ -38,6 +42,16 @@ pub struct KnownDevice {
     pub key: ed25519_dalek::VerifyingKey,
     /// Whose it is.
     pub person: PersonId,
+}
+
+/// What does not count when something is judged again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Leniency {
+    /// A person has looked at it: neither the state of its device nor a doubt
+    /// about its chain counts.
+    pub looked_at: bool,
+    /// It has waited long enough: what has not arrived is left out.
+    pub without_missing: bool,
 }
 
 /// Bytes that a phone pushed, after the checks that need no database writer.
@@ -87,7 +101,9 @@ impl Engine {
             return Ok(stored.judgement);
         }
         let received_at_ms = self.believed_ms();
-        let judgement = self.judge_at(sealed, None, received_at_ms)?;
+        self.compare_anchor(sealed, received_at_ms)?;
+        self.link(sealed)?;
+        let judgement = self.judge_at(sealed, None, received_at_ms, Leniency::default())?;
         if judgement.standing.is_shared() || judgement.standing == Standing::Quarantined {
             self.judge_waiting(sealed.hash)?;
         }
@@ -137,13 +153,33 @@ impl Engine {
         self.judge(&sealed)
     }
 
+    /// Writes down an anchor that does not fit what this server published, for
+    /// a person to look at. The verdict does not depend on it: a server whose
+    /// clock was wrong, or that was restored, contradicts honest phones.
+    fn compare_anchor(&self, sealed: &Sealed, received_at_ms: i64) -> Result<(), EngineError> {
+        let Some(anchor) = sealed.envelope.claim.anchor else {
+            return Ok(());
+        };
+        let published = Published {
+            head: self.feed_head()?,
+            at_ms: self.published_at_ms(anchor.position)?,
+        };
+        if let Some(doubt) = anchor.doubt(&published, received_at_ms) {
+            let who = &sealed.envelope.action.person.0;
+            let about = sealed.hash.to_string();
+            db::audit(&self.db, received_at_ms, doubt.word(), who, &about)?;
+        }
+        Ok(())
+    }
+
     /// Judges an envelope that is not stored yet, or (`stored`) one that has
-    /// been waiting.
-    fn judge_at(
+    /// been waiting or was set aside.
+    pub(crate) fn judge_at(
         &mut self,
         sealed: &Sealed,
         stored: Option<i64>,
         received_at_ms: i64,
+        leniency: Leniency,
     ) -> Result<Judgement, EngineError> {
         let envelope = &sealed.envelope;
         let action = &envelope.action;
@@ -154,11 +190,14 @@ impl Engine {
             seen: None,
             received_at_ms,
         };
-        if rows::is_cloned(&self.db, envelope.device, envelope.dev_seq, &sealed.hash)? {
-            let cloned = verdict(Standing::Quarantined, Some(Reason::Cloned));
-            return self.set_aside(sealed, stored, cloned);
+        if !leniency.looked_at
+            && let Some(reason) = self.doubt(sealed)?
+        {
+            let doubtful = verdict(Standing::Quarantined, Some(reason));
+            return self.set_aside(sealed, stored, doubtful);
         }
-        let seen = match self.effective_seen(&envelope.seen, action.record)? {
+        let without_missing = leniency.without_missing;
+        let seen = match self.effective_seen(&envelope.seen, action.record, without_missing)? {
             Ok(seen) => seen,
             Err(missing) => {
                 let waiting = verdict(Standing::Waiting, Some(Reason::WaitingForOthers));
@@ -212,22 +251,79 @@ impl Engine {
         Ok(judgement)
     }
 
+    /// Why an envelope must not count before a person has looked at it.
+    fn doubt(&self, sealed: &Sealed) -> Result<Option<Reason>, EngineError> {
+        let envelope = &sealed.envelope;
+        if rows::is_cloned(&self.db, envelope.device, envelope.dev_seq, &sealed.hash)? {
+            return Ok(Some(Reason::Cloned));
+        }
+        Ok(match devices::state_of(&self.db, envelope.device)? {
+            Some(DeviceState::Active) => None,
+            Some(DeviceState::Suspended) => Some(Reason::DeviceSuspended),
+            Some(DeviceState::Revoked) | None => Some(Reason::DeviceRevoked),
+        })
+    }
+
+    /// Judges what has waited longer than the policy allows, without what has
+    /// not arrived. Returns how many were judged.
+    ///
+    /// # Errors
+    /// The database could not.
+    pub fn give_up_waiting(&mut self) -> Result<usize, EngineError> {
+        let before_ms = self.clock.now_ms() - self.directory.policy.waiting_ms;
+        let waiting: Vec<i64> = {
+            let mut statement = self.db.prepare_cached(
+                "SELECT DISTINCT envelope.id FROM waiting
+                 JOIN envelope ON envelope.id = waiting.envelope
+                 WHERE envelope.standing = 4 AND envelope.received_at_ms <= ?1
+                 ORDER BY envelope.id",
+            )?;
+            let rows = statement.query_map([before_ms], |row| row.get(0))?;
+            rows.collect::<Result<_, _>>()?
+        };
+        for id in &waiting {
+            let leniency = Leniency {
+                without_missing: true,
+                ..Leniency::default()
+            };
+            self.db
+                .prepare_cached("DELETE FROM waiting WHERE envelope = ?1")?
+                .execute([id])?;
+            let hash = self.judge_stored(*id, leniency)?;
+            if let Some(hash) = hash {
+                self.judge_waiting(hash)?;
+            }
+        }
+        Ok(waiting.len())
+    }
+
+    /// Judges a stored envelope again and tells its author; `None` if it goes
+    /// on waiting.
+    fn judge_stored(
+        &mut self,
+        id: i64,
+        leniency: Leniency,
+    ) -> Result<Option<EnvelopeHash>, EngineError> {
+        let (bytes, received_at_ms): (Vec<u8>, i64) = self.db.query_row(
+            "SELECT bytes, received_at_ms FROM envelope WHERE id = ?1",
+            [id],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        let sealed = envelope::open(&bytes).map_err(DbError::from)?;
+        let judgement = self.judge_at(&sealed, Some(id), received_at_ms, leniency)?;
+        if judgement.standing == Standing::Waiting {
+            return Ok(None);
+        }
+        self.tell_author(id, &sealed)?;
+        Ok(Some(sealed.hash))
+    }
+
     /// Judges everything that waited for `hash`, and what waited for that.
     fn judge_waiting(&mut self, hash: EnvelopeHash) -> Result<(), EngineError> {
         let mut arrived = vec![hash];
         while let Some(hash) = arrived.pop() {
             for id in self.waiting_for(&hash)? {
-                let (bytes, received_at_ms): (Vec<u8>, i64) = self.db.query_row(
-                    "SELECT bytes, received_at_ms FROM envelope WHERE id = ?1",
-                    [id],
-                    |row| Ok((row.get(0)?, row.get(1)?)),
-                )?;
-                let sealed = envelope::open(&bytes).map_err(DbError::from)?;
-                let judgement = self.judge_at(&sealed, Some(id), received_at_ms)?;
-                if judgement.standing != Standing::Waiting {
-                    self.tell_author(id, &sealed)?;
-                    arrived.push(sealed.hash);
-                }
+                arrived.extend(self.judge_stored(id, Leniency::default())?);
             }
         }
         Ok(())
@@ -242,7 +338,10 @@ impl Engine {
     ) -> Result<Judgement, EngineError> {
         let action = &sealed.envelope.action;
         let record = rows::ensure_record(&self.db, action.kind, action.record)?;
-        self.store(record, sealed, stored, &judgement)?;
+        let id = self.store(record, sealed, stored, &judgement)?;
+        if judgement.standing == Standing::Quarantined {
+            self.tell_person(id, sealed)?;
+        }
         Ok(judgement)
     }
 
@@ -262,18 +361,22 @@ impl Engine {
         })
     }
 
-    /// What was accepted of `seen`, or the first hash that nobody knows.
+    /// What was accepted of `seen`, or the first hash that nobody knows, unless
+    /// those are to be left out.
     fn effective_seen(
         &self,
         seen: &[EnvelopeHash],
         record: RecordId,
+        without_missing: bool,
     ) -> Result<Result<Vec<EnvelopeHash>, EnvelopeHash>, EngineError> {
         let mut failed = None;
-        let effective = effective_seen(seen, |hash| {
-            self.cited(hash, record).unwrap_or_else(|error| {
+        let effective = effective_seen(seen, |hash| match self.cited(hash, record) {
+            Ok(Cited::Unknown) if without_missing => Cited::SetAside(Vec::new()),
+            Ok(cited) => cited,
+            Err(error) => {
                 failed = Some(error);
                 Cited::Unknown
-            })
+            }
         });
         match failed {
             Some(error) => Err(error),

@@ -16,6 +16,7 @@ use shaodao_core::sync::transport::Transport;
 use shaodao_core::sync::wire::Standing;
 
 use super::DayError;
+use crate::home::home;
 use crate::process::ServerProcess;
 
 /// A phone in somebody's pocket.
@@ -76,15 +77,14 @@ impl Street {
     /// # Errors
     /// A ticket or an enrolment fails.
     pub async fn enrol(&mut self, people: &[String]) -> Result<(), DayError> {
-        let address = self.server.address();
-        let transport = Transport::new(&address)?;
-        for (person, ticket) in self.server.tickets(people, self.now_ms)? {
-            let folder = self.folder.join(&person);
-            let mut device = Device::open(&folder, env!("CARGO_PKG_VERSION"), &mut self.rng)?;
+        for person in people {
+            let folder = self.folder.join(person);
+            let mut device = Device::open(&home(&folder, self.now_ms), &mut self.rng)?;
             let boot = BootId::random(&mut self.rng);
-            let reply = transport.enrol(&device.enrol_request(&ticket)?).await?;
             let now = moment(boot, self.now_ms, self.started_ms);
-            device.accept_enrolment(&address, now, &reply)?;
+            self.server
+                .enrol(&mut device, &mut self.rng, person, now)
+                .await?;
             let phone = Phone {
                 device,
                 requests: 0,
@@ -93,7 +93,7 @@ impl Street {
                 troubles: BTreeMap::new(),
                 boot,
             };
-            self.phones.insert(person, phone);
+            self.phones.insert(person.clone(), phone);
         }
         Ok(())
     }

@@ -4,7 +4,8 @@
 //! 1. [`World::new`] makes the server (the real one, behind its real HTTP
 //!    handlers, with its database in a folder of its own) and prints the seed.
 //! 2. [`World::phone`] gives somebody a phone (the real core, with its own
-//!    database) and enrols it with a ticket.
+//!    database) and enrols it with a ticket that an administrator opens and
+//!    confirms ([`World::admin`]).
 //! 3. People act; [`World::pass`] lets time go by; [`World::sync`] carries a
 //!    phone's exchange over a network that loses, doubles, cuts and delays as
 //!    [`network::Weather`] says.
@@ -15,6 +16,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use axum::Router;
 use axum::body::Body;
@@ -26,24 +28,27 @@ use tower::ServiceExt;
 use shaodao_core::device::{Captured, Device, DeviceError, Draft, RecordView};
 use shaodao_core::domain::action::{Body as Act, Facts, Order, RecordKind, Target, Value, fact};
 use shaodao_core::domain::action::{Level, Party};
+use shaodao_core::domain::directory::DeviceState;
 use shaodao_core::domain::escalation::Case;
 use shaodao_core::domain::finding::FindingState;
-use shaodao_core::domain::ids::{BootId, PersonId, RecordId};
+use shaodao_core::domain::ids::{BootId, RecordId};
 use shaodao_core::domain::private::PrivateKind;
 use shaodao_core::domain::record::RecordState;
 use shaodao_core::domain::time::Moment;
 use shaodao_core::domain::whistle::WhistleState;
 use shaodao_core::pack;
 use shaodao_core::store::Store;
-use shaodao_core::sync::wire::{self, EnrolReply};
 use shaodao_server::app::App;
 use shaodao_server::clock::Clock;
 use shaodao_server::engine::Engine;
 use shaodao_server::http::router;
 
 pub mod network;
+mod phones;
 
 use network::{Fate, Weather};
+
+use crate::home::home;
 
 /// 2025-06-11, a Wednesday, 09:00 in Shanghai.
 pub const MORNING_MS: i64 = 1_749_603_600_000;
@@ -87,6 +92,7 @@ struct Server {
     app: Arc<App>,
     router: Router,
     clock: Clock,
+    writer: JoinHandle<()>,
 }
 
 impl World {
@@ -145,9 +151,14 @@ impl World {
         std::fs::create_dir_all(&folder).expect("a folder for the server");
         let clock = Clock::rehearsal(self.now_ms);
         let started = App::start(&folder, clock.clone(), &self.pack);
-        let (app, _) = started.expect("the server starts");
+        let (app, writer) = started.expect("the server starts");
         let router = router(app.clone());
-        self.server = Some(Server { app, router, clock });
+        self.server = Some(Server {
+            app,
+            router,
+            clock,
+            writer,
+        });
     }
 
     /// Stops the server and starts it with a wall clock that is wrong by so much.
@@ -157,9 +168,13 @@ impl World {
         self.set_server_clock_wrong(by_ms);
     }
 
-    /// Takes the server away between two requests.
+    /// Takes the server away between two requests; its database is closed when
+    /// this returns.
     pub fn stop_server(&mut self) {
-        self.server = None;
+        if let Some(server) = self.server.take() {
+            drop((server.router, server.app));
+            let _ = server.writer.join();
+        }
     }
 
     /// Lets time go by; what is due at the server happens.
@@ -191,38 +206,6 @@ impl World {
         server.clock.jump(by_ms);
     }
 
-    /// Gives somebody a phone, by staff number, and enrols it.
-    pub fn phone(&mut self, person: &str) {
-        let folder = self.folder.join(person);
-        let device = Device::open(&folder, "test", &mut self.rng).expect("the phone opens");
-        let mut phone = Phone {
-            device,
-            offline: false,
-            clock_error_ms: 0,
-            folder,
-            boot: BootId::random(&mut self.rng),
-            booted_at_ms: self.now_ms - 1_000,
-        };
-        let id = PersonId::from(person);
-        let writer = self.app().writer.clone();
-        let ticket = self
-            .runtime
-            .block_on(writer.submit(move |engine| engine.open_ticket(&id)));
-        let request = phone
-            .device
-            .enrol_request(&ticket.expect("a ticket"))
-            .expect("not enrolled");
-        let (status, reply) = self.post("/v1/enrol", None, wire::to_bytes(&request));
-        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&reply));
-        let reply: EnrolReply = wire::from_bytes(&reply).expect("an enrolment");
-        let now = phone.now(self.now_ms);
-        phone
-            .device
-            .accept_enrolment("http://world", now, &reply)
-            .expect("enrolled");
-        self.phones.insert(person.to_owned(), phone);
-    }
-
     /// Somebody's phone.
     pub fn of(&mut self, person: &str) -> &mut Phone {
         self.phones
@@ -237,6 +220,30 @@ impl World {
             .get_mut(person)
             .unwrap_or_else(|| panic!("{person} has no phone"));
         phone.restart(self.now_ms, &mut self.rng);
+    }
+
+    /// Somebody's phone is off while something happens to its files.
+    pub fn switched_off(&mut self, person: &str, meanwhile: impl FnOnce(&Path)) {
+        let phone = self.phones.remove(person);
+        let Phone {
+            device,
+            offline,
+            clock_error_ms,
+            folder,
+            ..
+        } = phone.unwrap_or_else(|| panic!("{person} has no phone"));
+        drop(device);
+        meanwhile(&folder);
+        let home = home(&folder, self.now_ms);
+        let phone = Phone {
+            device: Device::open(&home, &mut self.rng).expect("opens again"),
+            offline,
+            clock_error_ms,
+            folder,
+            boot: BootId::random(&mut self.rng),
+            booted_at_ms: self.now_ms,
+        };
+        self.phones.insert(person.to_owned(), phone);
     }
 
     /// Everybody who has a phone.
@@ -417,6 +424,12 @@ impl World {
             Fate::Arrives | Fate::ReplyLost | Fate::ReplyCut => {}
         }
         let (status, mut reply) = self.post("/v1/sync", Some(&outgoing.token), body);
+        if status == 401 {
+            let mut phone = self.phones.remove(person)?;
+            self.open_session(&mut phone);
+            self.phones.insert(person.to_owned(), phone);
+            return Some(true);
+        }
         assert_eq!(status, 200, "{person}: {}", String::from_utf8_lossy(&reply));
         if fate == Fate::ReplyLost {
             return None;
@@ -506,12 +519,14 @@ impl World {
                 unsent.is_empty(),
                 "{person}: personal data unsent (seed {seed})"
             );
+            // Whoever is shut out hears of nothing, and cannot agree.
+            let shut_out = phone.device.state().expect("a state") != DeviceState::Active;
             for (record, heads) in phone.device.store().heads().expect("heads") {
                 // A record of which nothing was accepted has no heads there.
                 let theirs = server.get(&record);
                 let only_here = theirs.is_none_or(Vec::is_empty);
                 assert!(
-                    only_here || theirs == Some(&heads),
+                    only_here || shut_out || theirs == Some(&heads),
                     "{person}: {record} differs (seed {seed})"
                 );
             }
@@ -628,7 +643,7 @@ impl Phone {
     fn restart(&mut self, true_ms: i64, rng: &mut StdRng) {
         self.boot = BootId::random(rng);
         self.booted_at_ms = true_ms;
-        self.device = Device::open(&self.folder, "test", rng).expect("opens again");
+        self.device = Device::open(&home(&self.folder, true_ms), rng).expect("opens again");
     }
 }
 

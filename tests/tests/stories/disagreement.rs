@@ -111,6 +111,18 @@ fn rework_wins_over_a_conclusion_made_at_the_same_time() {
         world.on_whistle(INSPECTOR, whistle, verify(false));
         world.sync(first);
         world.settle();
+        // The blower is told, in the record, why the conclusion does not stand.
+        let view = world.show(SECRETARY, whistle);
+        let conclusion = view
+            .history
+            .entries()
+            .iter()
+            .find(|it| it.body.word() == "conclude")
+            .expect("kept");
+        assert_eq!(
+            view.state.trace_of(&conclusion.hash),
+            Some(Reason::Overtaken)
+        );
         let state = world.seen_whistle(URBAN, whistle);
         assert_eq!(state.targets[URBAN_POST].stage(), TargetStage::Rework);
         assert_eq!(state.stage(), WhistleStage::InProgress);
@@ -287,4 +299,126 @@ fn nobody_verifies_their_own_work_or_acts_for_others() {
             .contains("neither done nor excused")
     );
     world.settle();
+}
+
+fn target(party: &str, body: impl Fn(String) -> Body) -> Body {
+    body(party.to_owned())
+}
+
+fn arrive(party: String) -> Body {
+    Body::Arrive {
+        party,
+        heads: 1,
+        position: None,
+        away: None,
+    }
+}
+
+/// What somebody is told about their newest action that had no effect.
+fn told(world: &mut World, person: &str) -> (Standing, Reason) {
+    let troubles = world
+        .of(person)
+        .device
+        .store()
+        .troubles()
+        .expect("troubles");
+    let newest = troubles.first().expect("somebody is told");
+    (newest.standing, newest.reason.expect("and why"))
+}
+
+#[test]
+fn two_arrivals_and_two_notes_at_the_same_time_are_all_kept() {
+    // What could go wrong: one of two people who stood there counts for nobody.
+    let mut world = World::new("two-arrivals", 1);
+    let other_hand = "P01006-08";
+    for person in [SECRETARY, URBAN, other_hand] {
+        world.phone(person);
+    }
+    let finding = world.report(SECRETARY, GRID, "E0103", "渣土堆放");
+    let cleaner = "post:530102001006001/cleaner";
+    let whistle = world.whistle(SECRETARY, NORTH_GATE, finding, &[URBAN_POST, cleaner], 4);
+    world.settle();
+    for person in [URBAN, other_hand] {
+        world.of(person).offline = true;
+    }
+    let note = |text: &str| Body::Note { text: text.into() };
+    world.on_whistle(URBAN, whistle, target(URBAN_POST, arrive));
+    world.on_whistle(URBAN, whistle, note("两车渣土"));
+    world.on_whistle(other_hand, whistle, target(cleaner, arrive));
+    world.on_whistle(other_hand, whistle, note("挡住消防通道"));
+    world.settle();
+    let state = world.seen_whistle(SECRETARY, whistle);
+    assert_eq!(state.targets[URBAN_POST].arrivals.len(), 1);
+    assert_eq!(state.targets[cleaner].arrivals.len(), 1);
+    assert!(state.traces.is_empty());
+    let history = world.show(SECRETARY, whistle).history;
+    let notes = history
+        .entries()
+        .iter()
+        .filter(|it| it.body.word() == "note");
+    assert_eq!(notes.count(), 2);
+}
+
+#[test]
+fn what_is_not_possible_any_more_comes_back_with_one_plain_sentence() {
+    // What could go wrong: work in a dead zone that is dropped, or applied to
+    // something that was decided meanwhile, or answered with a code.
+    let mut world = World::new("meanwhile", 1);
+    for person in [HEAD, SECRETARY, URBAN] {
+        world.phone(person);
+    }
+    let parent = world.report(HEAD, GRID, "E0102", "门口有垃圾");
+    let merged = world.report(HEAD, GRID, "E0102", "路口有垃圾");
+    let blown = ["放人", "撤销"].map(|title| {
+        let finding = world.report(SECRETARY, GRID, "E0103", title);
+        world.whistle(SECRETARY, NORTH_GATE, finding, &[URBAN_POST], 4)
+    });
+    let [released, cancelled] = blown;
+    world.settle();
+    for person in [HEAD, URBAN] {
+        world.of(person).offline = true;
+    }
+    // The office decides, the street works, neither hears the other.
+    world.on_finding(SECRETARY, merged, Body::Merge { into: parent });
+    world.on_whistle(
+        SECRETARY,
+        released,
+        target(URBAN_POST, |party| Body::Release { party }),
+    );
+    let reason = "重复吹哨".into();
+    world.on_whistle(SECRETARY, cancelled, Body::Cancel { reason });
+    world.pass(60_000);
+    let fixed = Body::SelfResolve {
+        text: "已清理".into(),
+    };
+    world.on_finding(HEAD, merged, fixed);
+    world.sync(SECRETARY);
+    world.of(HEAD).offline = false;
+    world.sync(HEAD);
+    assert_eq!(told(&mut world, HEAD), (Standing::Late, Reason::Merged));
+    world.on_whistle(URBAN, released, target(URBAN_POST, arrive));
+    world.on_whistle(URBAN, cancelled, target(URBAN_POST, arrive));
+    world.of(URBAN).offline = false;
+    world.sync(URBAN);
+    let troubles = world.of(URBAN).device.store().troubles().expect("troubles");
+    let mut reasons: Vec<_> = troubles.iter().map(|it| (it.record, it.reason)).collect();
+    reasons.sort();
+    let mut wanted = vec![
+        (released, Some(Reason::Released)),
+        (cancelled, Some(Reason::Closed)),
+    ];
+    wanted.sort();
+    assert_eq!(reasons, wanted);
+    world.settle();
+    // Kept as a trace where everybody sees it, without effect.
+    for (whistle, stage) in [
+        (released, TargetStage::Released),
+        (cancelled, TargetStage::Notified),
+    ] {
+        let state = world.seen_whistle(SECRETARY, whistle);
+        assert_eq!(state.targets[URBAN_POST].stage(), stage);
+        assert_eq!(state.traces.len(), 1);
+    }
+    let said = shaodao_core::explain::Sentence::from(Reason::Merged);
+    assert!(said.zh.contains("并入另一个问题"), "{}", said.zh);
 }

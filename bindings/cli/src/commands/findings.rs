@@ -45,6 +45,7 @@ impl Hand {
             let view = View {
                 lang: self.lang,
                 directory: &directory,
+                now_ms: self.reading_ms()?,
             };
             let listed = view.findings(&similar).text;
             return Err(Sentence::new(

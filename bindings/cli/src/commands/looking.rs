@@ -2,18 +2,22 @@
 
 use serde_json::json;
 
-use shaodao_core::device::{DeviceError, Draft, RecordView};
-use shaodao_core::domain::action::{Body, Party};
+use shaodao_core::device::{DeviceError, RecordView};
+use shaodao_core::domain::action::Party;
+use shaodao_core::domain::available::Available;
 use shaodao_core::domain::calendar::local_text;
 use shaodao_core::domain::directory::Role;
-use shaodao_core::domain::finding::FindingStage;
+use shaodao_core::domain::finding::{FindingStage, FindingState};
 use shaodao_core::domain::ids::RecordId;
+use shaodao_core::domain::lease::Sight;
+use shaodao_core::domain::reason::Reason;
 use shaodao_core::domain::record::RecordState;
 use shaodao_core::domain::whistle::{TargetStage, WhistleStage};
 use shaodao_core::explain::Sentence;
 use shaodao_core::store::read::{FindingFilter, WhistleFilter};
 
-use super::{Done, Hand, kind_of, said};
+use super::salvaged::incident_json;
+use super::{Done, Hand, said};
 use crate::args::{List, Part, Records};
 use crate::resolve;
 use crate::view::{Answer, View, short};
@@ -24,8 +28,9 @@ impl Hand {
         let view = View {
             lang: self.lang,
             directory: &directory,
+            now_ms: self.reading_ms()?,
         };
-        let store = self.device.store();
+        let now = self.clock.now();
         let stage = list.stage.as_deref().map(|stage| stage.replace('-', "_"));
         match list.what {
             Records::Findings => {
@@ -34,14 +39,14 @@ impl Hand {
                     stage: stage_of(stage.as_deref(), FindingStage::from_word, &words)?,
                     area: list.area,
                     category: list.category.map(|code| code.to_uppercase()),
+                    reporter: None,
                     conflicts: list.conflicts,
                     before_ms: None,
                     limit: list.limit,
                 };
-                let rows = store
-                    .findings(&filter)
-                    .map_err(|error| Sentence::from(&error))?;
-                Ok(view.findings(&rows))
+                let rows = self.device.findings(now, &filter);
+                let rows = rows.map_err(|error| said(&error))?;
+                self.under_lease(view.findings(&rows))
             }
             Records::Whistles => {
                 let words = WhistleStage::ALL.map(WhistleStage::word);
@@ -53,13 +58,13 @@ impl Hand {
                 let filter = WhistleFilter {
                     stage: stage_of(stage.as_deref(), WhistleStage::from_word, &words)?,
                     party,
+                    blower: None,
                     open: list.open,
                     limit: list.limit,
                 };
-                let rows = store
-                    .whistles(&filter)
-                    .map_err(|error| Sentence::from(&error))?;
-                Ok(view.whistles(&rows))
+                let rows = self.device.whistles(now, &filter);
+                let rows = rows.map_err(|error| said(&error))?;
+                self.under_lease(view.whistles(&rows))
             }
         }
     }
@@ -67,9 +72,12 @@ impl Hand {
     pub(super) fn show(&self, name: &str) -> Done {
         let directory = self.device.directory().map_err(|error| said(&error))?;
         let record = resolve::record(&self.device, name, None)?;
+        let seen = self.device.view(self.clock.now(), record.record);
+        let record = seen.map_err(|error| said(&error))?;
         let view = View {
             lang: self.lang,
             directory: &directory,
+            now_ms: self.reading_ms()?,
         };
         let row = self.device.store().finding(record.record);
         let row = row.map_err(|error| Sentence::from(&error))?;
@@ -84,86 +92,97 @@ impl Hand {
             fields.insert("confided".to_owned(), confided);
             fields.insert("outlook".to_owned(), outlook);
         }
+        self.beside(&record, &mut answer)?;
         Ok(answer)
     }
 
-    /// What the phone's owner could do with a record now.
-    fn next_steps(&self, view: &RecordView) -> Result<Vec<String>, Sentence> {
-        let text = || "-".to_owned();
-        let reason = text;
-        let bodies = match &view.state {
-            RecordState::Finding(_) => vec![
-                Body::Accept,
-                Body::Decline { reason: reason() },
-                Body::SelfResolve { text: text() },
-                Body::Review {
-                    passed: true,
-                    text: text(),
-                },
-                Body::Withdraw { reason: reason() },
-                Body::Reopen { reason: reason() },
-            ],
-            RecordState::Whistle(whistle) => {
-                let mine = resolve::own_party(&self.device, whistle, None).unwrap_or_default();
-                let fed_back = whistle
-                    .targets
-                    .iter()
-                    .find(|(_, target)| target.stage() == TargetStage::FedBack)
-                    .map(|(key, _)| key.clone())
-                    .unwrap_or_default();
-                vec![
-                    Body::Sign {
-                        party: mine.clone(),
-                    },
-                    Body::Arrive {
-                        party: mine.clone(),
-                        heads: 1,
-                        position: None,
-                        away: Some(text()),
-                    },
-                    Body::Feedback {
-                        party: mine,
-                        text: text(),
-                    },
-                    Body::Verify {
-                        party: fed_back,
-                        passed: true,
-                        text: text(),
-                    },
-                    Body::Conclude { text: text() },
-                    Body::Cancel { reason: reason() },
-                    Body::AskEscalation { reason: reason() },
-                ]
-            }
-        };
+    /// What the phone's owner can do with a record now. A finding that a
+    /// whistle has closed is only opened again here, and one that is open is
+    /// not: its own history would allow both.
+    fn next_steps(&self, view: &RecordView) -> Result<Vec<Available>, Sentence> {
         let now = self.clock.now();
-        let mut next = Vec::new();
+        let next = self.device.available(now, view.record);
+        let mut next = next.map_err(|error| said(&error))?;
         let row = self.device.store().finding(view.record);
         let row = row.map_err(|error| Sentence::from(&error))?;
-        let is_over = row.is_some_and(|row| row.stage.is_over());
-        for body in bodies {
-            // A finding that a whistle has closed can only be opened again,
-            // and one that is open cannot.
-            if is_over != matches!(body, Body::Reopen { .. }) {
-                continue;
-            }
-            let word = body.word().to_owned();
-            let draft = Draft::on(kind_of(view), view.record, body);
-            match self.device.could(now, &draft) {
-                Ok(()) => next.push(word),
-                Err(DeviceError::Refused(_)) => {}
-                Err(error) => return Err(said(&error)),
-            }
+        if let Some(row) = row {
+            let is_over = row.stage.is_over();
+            next.retain(|step| match step.word.as_str() {
+                "correct" | "note" => true,
+                "reopen" => is_over,
+                _ => !is_over,
+            });
         }
         Ok(next)
     }
 
+    /// What else there is to know beside a record: whistles for the same
+    /// findings, findings that may be the same problem.
+    fn beside(&self, view: &RecordView, answer: &mut Answer) -> Result<(), Sentence> {
+        let (records, label, name): (Vec<RecordId>, _, _) = match &view.state {
+            RecordState::Finding(_) => {
+                let doubles = self.device.doubles(view.record);
+                let doubles = doubles.map_err(|error| said(&error))?;
+                let label = self.lang.pick(
+                    "可能重复(可用 merge 合并):",
+                    "May be the same (see `merge`):",
+                );
+                (
+                    doubles.iter().map(|it| it.record).collect(),
+                    label,
+                    "doubles",
+                )
+            }
+            RecordState::Whistle(_) => {
+                let rivals = self.device.rivals(view.record);
+                let rivals = rivals.map_err(|error| said(&error))?;
+                let label = self.lang.pick(
+                    "同一问题的其他哨令(可用 summon 加派、cancel 撤销来合并):",
+                    "Other whistles for the same findings (join them by `summon` and `cancel`):",
+                );
+                (rivals.iter().map(|it| it.record).collect(), label, "rivals")
+            }
+        };
+        if let RecordState::Finding(finding) = &view.state {
+            self.follows(finding, answer)?;
+        }
+        answer.json[name] = records.iter().map(ToString::to_string).collect();
+        if !records.is_empty() {
+            let listed = self.records(&records)?.text;
+            answer.text.push_str(&format!("{label}\n{listed}"));
+        }
+        Ok(())
+    }
+
+    /// The finding that a double was merged into, and where that stands.
+    fn follows(&self, finding: &FindingState, answer: &mut Answer) -> Result<(), Sentence> {
+        let Some(into) = finding.merged_into else {
+            return Ok(());
+        };
+        let row = self.device.store().finding(into);
+        let row = row.map_err(|error| Sentence::from(&error))?;
+        answer.json["follows"] = json!(row.map(|row| row.stage.word()));
+        let label = self.lang.pick("已并入:", "Follows:");
+        let listed = self.records(&[into])?.text;
+        answer.text.push_str(&format!("{label}\n{listed}"));
+        Ok(())
+    }
+
     pub(super) fn search(&self, text: &str, limit: u32) -> Done {
-        let store = self.device.store();
-        let found = store
-            .search(text, limit)
-            .map_err(|error| Sentence::from(&error))?;
-        self.records(&found)
+        let found = self.device.search(self.clock.now(), text, limit);
+        let found = found.map_err(|error| said(&error))?;
+        self.under_lease(self.records(&found)?)
+    }
+
+    /// Says so where the phone does not show everything.
+    fn under_lease(&self, mut answer: Answer) -> Done {
+        let sight = self.device.sight(self.clock.now());
+        if let Sight::OwnOnly(blind) = sight.map_err(|error| said(&error))? {
+            let sentence = Sentence::from(&blind);
+            let notice = self.lang.pick(sentence.zh, sentence.en);
+            answer.text = format!("⚠ {notice}\n{}", answer.text);
+        }
+        Ok(answer)
     }
 
     /// Records of both kinds as lines.
@@ -172,6 +191,7 @@ impl Hand {
         let view = View {
             lang: self.lang,
             directory: &directory,
+            now_ms: self.reading_ms()?,
         };
         let store = self.device.store();
         let mut text = String::new();
@@ -202,15 +222,15 @@ impl Hand {
         let directory = self.device.directory().map_err(|error| said(&error))?;
         let owner = self.device.owner().cloned();
         let owner = owner.ok_or_else(|| said(&DeviceError::NotEnrolled))?;
-        let store = self.device.store();
-        let failed = |error| Sentence::from(&error);
         let mut waiting: Vec<(&str, &str, RecordId)> = Vec::new();
         let filter = WhistleFilter {
             open: true,
             limit: 500,
             ..WhistleFilter::default()
         };
-        for row in store.whistles(&filter).map_err(failed)? {
+        let now = self.clock.now();
+        let failed = |error| said(&error);
+        for row in self.device.whistles(now, &filter).map_err(failed)? {
             let view = self.device.show(row.record).map_err(|error| said(&error))?;
             let RecordState::Whistle(whistle) = &view.state else {
                 continue;
@@ -221,9 +241,23 @@ impl Hand {
                 mine && stage < TargetStage::FedBack
             });
             let can = self.next_steps(&view)?;
-            let can = |word: &str| can.iter().any(|next| next == word);
+            let can = |word: &str| can.iter().any(|next| next.word == word);
+            // A conclusion that a failed verification has overtaken.
+            let overtaken = whistle.traces.iter().any(|trace| {
+                let mut entries = view.history.entries().iter();
+                let of = entries.find(|entry| entry.hash == trace.hash);
+                trace.reason == Reason::Overtaken
+                    && of.is_some_and(|entry| entry.person == owner.person)
+            });
+            if can("reply") {
+                waiting.push(("待回复", "to reply", row.record));
+            }
             if answers {
                 waiting.push(("应哨", "to answer", row.record));
+            } else if whistle.open_requests().count() > 0 && can("rule") {
+                waiting.push(("待裁定", "to rule on", row.record));
+            } else if overtaken {
+                waiting.push(("结项已被返工推翻", "conclusion overtaken", row.record));
             } else if can("verify") {
                 waiting.push(("待核实", "to verify", row.record));
             } else if can("conclude") {
@@ -244,7 +278,7 @@ impl Hand {
                 ..FindingFilter::default()
             };
             let rows = match decides {
-                true => store.findings(&filter).map_err(failed)?,
+                true => self.device.findings(now, &filter).map_err(failed)?,
                 false => Vec::new(),
             };
             waiting.extend(rows.iter().map(|row| (zh, en, row.record)));
@@ -264,7 +298,7 @@ impl Hand {
                 .pick("没有待办。", "Nothing is waiting for you.")
                 .to_owned();
         }
-        Ok(Answer::new(text, json.into()))
+        self.under_lease(Answer::new(text, json.into()))
     }
 
     pub(super) fn directory(&self, part: Part, text: Option<&str>) -> Done {
@@ -344,12 +378,20 @@ impl Hand {
         let counts = store.counts().map_err(failed)?;
         let contact = store.contact().map_err(failed)?;
         let troubles = store.troubles().map_err(failed)?;
+        let sight = self.device.sight(self.clock.now());
+        let blind = match sight.map_err(|error| said(&error))? {
+            Sight::OwnOnly(blind) if self.device.owner().is_some() => Some(blind),
+            _ => None,
+        };
+        let incidents = store.incidents().map_err(failed)?;
+        let salvaged = store.salvaged().map_err(failed)?;
         let owner = self.device.owner();
         let mut text = match owner {
             Some(owner) => {
-                let directory = self.device.directory().map_err(|error| said(&error))?;
-                let name = directory.name_of(&owner.person);
-                let street = &directory.street_name;
+                let directory = self.device.directory().ok();
+                let directory = directory.as_ref();
+                let name = directory.map_or_else(|| "—".to_owned(), |it| it.name_of(&owner.person));
+                let street = directory.map_or(&owner.street, |it| &it.street_name);
                 format!("{name}({}) {street}  {}\n", owner.person, owner.server)
             }
             None => self
@@ -371,12 +413,41 @@ impl Hand {
                 counts.findings, counts.conflicts, counts.whistles, counts.outbox
             ),
         ));
-        for trouble in &troubles {
+        if let Some(blind) = &blind {
+            let sentence = Sentence::from(blind);
+            text.push_str(&format!("⚠ {}\n", self.lang.pick(sentence.zh, sentence.en)));
+        }
+        let put_off = self.device.put_off(self.clock.now());
+        let put_off = put_off.map_err(|error| said(&error))?.map(|put_off| {
+            let Sentence { code, zh, en } = Sentence::from(&put_off);
+            text.push_str(&self.lang.pick(format!("⏳ {zh}\n"), format!("⏳ {en}\n")));
+            json!({ "code": code, "zh": zh, "en": en, "until_ms": put_off.until_ms })
+        });
+        let newer = self
+            .device
+            .needs_newer_app()
+            .map_err(|error| said(&error))?;
+        if newer {
+            text.push_str(self.lang.pick(
+                "⚠ 名录由新版服务器写成,请更新应用;现在仍按原名录工作。\n",
+                "⚠ A newer server wrote the directory; update the app. It goes on with the \
+                 directory that it had.\n",
+            ));
+        }
+        for trouble in troubles.iter().filter(|trouble| trouble.redone.is_none()) {
             let (zh, en) = trouble.reason.map_or(("", ""), |it| (it.zh(), it.en()));
             let record = short(trouble.record);
             text.push_str(&self.lang.pick(
                 format!("⚠ {record} {}:{zh}\n", trouble.standing.zh()),
                 format!("⚠ {record} {}: {en}\n", trouble.standing.en()),
+            ));
+        }
+        text.push_str(&self.incident_lines(&incidents));
+        if !salvaged.is_empty() {
+            let count = salvaged.len();
+            text.push_str(&self.lang.pick(
+                format!("⚠ {count} 项操作待重做,见 shaodao salvaged\n"),
+                format!("⚠ {count} actions to be done again, see `shaodao salvaged`\n"),
             ));
         }
         let troubles: Vec<_> = troubles
@@ -387,12 +458,16 @@ impl Hand {
                     "record": trouble.record.to_string(),
                     "standing": trouble.standing.word(),
                     "reason": trouble.reason.map(|reason| reason.code()),
+                    "redone": trouble.redone.map(|hash| hash.to_string()),
                 })
             })
             .collect();
         Ok(Answer::new(
             text,
             json!({
+                "needs_newer_app": newer,
+                "shows": blind.map_or("all", |_| "own_only"),
+                "why": blind.map(|blind| blind.word()),
                 "device": self.device.id().to_string(),
                 "person": owner.map(|owner| &owner.person.0),
                 "street": owner.map(|owner| &owner.street),
@@ -402,6 +477,9 @@ impl Hand {
                 "conflicts": counts.conflicts,
                 "outbox": counts.outbox,
                 "last_contact_ms": contact.map(|contact| contact.server_ms),
+                "put_off": put_off,
+                "incidents": incidents.iter().map(incident_json).collect::<Vec<_>>(),
+                "salvaged": salvaged.len(),
                 "troubles": troubles,
             }),
         ))

@@ -1,13 +1,11 @@
 //! Doing what was asked.
 
-use std::path::{Path, PathBuf};
-
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::json;
 
 use shaodao_core::device::{Captured, Device, DeviceError, Draft, RecordView};
-use shaodao_core::domain::action::{BLOWER, Body, RecordKind, word_zh};
+use shaodao_core::domain::action::{Body, RecordKind, word_zh};
 use shaodao_core::domain::directory::Grant;
 use shaodao_core::domain::record::RecordState;
 use shaodao_core::domain::time::{Claim, Moment};
@@ -15,10 +13,13 @@ use shaodao_core::explain::Sentence;
 
 use crate::args::{Args, Command, Outcome, Reasoned};
 use crate::clock::Clock;
+use crate::home::home;
 use crate::lang::Lang;
 use crate::resolve;
 use crate::view::{Answer, short};
 
+mod enrol;
+//
 mod network;
 //
 mod findings;
@@ -29,6 +30,12 @@ mod whistles;
 //
 mod looking;
 mod outlook;
+//
+mod troubles;
+//
+mod salvaged;
+
+use salvaged::tell_report;
 
 /// A phone in somebody's hand.
 struct Hand {
@@ -44,7 +51,6 @@ struct Hand {
 /// # Errors
 /// What went wrong, in both languages; nothing is half-done.
 pub fn run(args: Args, lang: Lang) -> Result<Answer, Sentence> {
-    let home = args.home.map_or_else(default_home, Ok)?;
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| {
         let error = error.to_string();
@@ -56,30 +62,22 @@ pub fn run(args: Args, lang: Lang) -> Result<Answer, Sentence> {
     })?;
     let mut rng = StdRng::from_seed(seed);
     let clock = Clock::new(&mut rng);
-    let app = concat!("shaodao ", env!("CARGO_PKG_VERSION"));
-    let device = Device::open(&home, app, &mut rng).map_err(|error| Sentence::from(&error))?;
+    let home = home(args.home, clock.now().wall_ms, &mut rng)?;
+    let device = Device::open(&home, &mut rng).map_err(|error| Sentence::from(&error))?;
+    tell_report(&device, lang, args.json);
     let hand = Hand {
         device,
         clock,
-        rng,
+        rng: StdRng::from_rng(&mut rng),
         lang,
         json: args.json,
     };
-    hand.dispatch(args.command)
-}
-
-fn default_home() -> Result<PathBuf, Sentence> {
-    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    let data = folder("XDG_DATA_HOME").map(PathBuf::from);
-    let home = || folder("HOME").map(|home| Path::new(&home).join(".local/share"));
-    let data = data.or_else(home).ok_or_else(|| {
-        Sentence::new(
-            "no_home",
-            "不知道数据放在哪里,请用 --home 指定文件夹。",
-            "No home folder; name one with --home.",
-        )
-    })?;
-    Ok(data.join("shaodao"))
+    let done = hand.dispatch(args.command);
+    if done.as_ref().is_err_and(|error| error.code == "damaged") {
+        let repaired = Device::repair(&home, &mut rng).map_err(|error| Sentence::from(&error))?;
+        tell_report(&repaired, lang, args.json);
+    }
+    done
 }
 
 type Done = Result<Answer, Sentence>;
@@ -91,7 +89,7 @@ fn said(error: &DeviceError) -> Sentence {
 impl Hand {
     fn dispatch(mut self, command: Command) -> Done {
         match command {
-            Command::Enrol { server, ticket } => self.enrol(&server, &ticket),
+            Command::Enrol(enrol) => self.enrol(&enrol),
             Command::Report(report) => self.report(&report),
             Command::Correct {
                 record,
@@ -161,6 +159,60 @@ impl Hand {
             Command::Feedback { target, text } => {
                 self.as_target(&target, |party| Body::Feedback { party, text })
             }
+            Command::DeclineSummons { target, reason } => {
+                self.as_target(&target, |party| Body::DeclineSummons { party, reason })
+            }
+            Command::Object { target, reason } => {
+                self.as_target(&target, |party| Body::Object { party, reason })
+            }
+            Command::AskExtension {
+                target,
+                until,
+                reason,
+            } => self.ask_extension(&target, &until, reason),
+            Command::AskSuspension {
+                target,
+                review,
+                reason,
+            } => {
+                let review_ms = resolve::date_ms(&review, self.reading_ms()?)?;
+                self.as_target(&target, |party| Body::AskSuspension {
+                    party,
+                    review_ms,
+                    reason,
+                })
+            }
+            Command::Rule(ruling) => self.rule(ruling),
+            Command::Resume(Reasoned { record, reason }) => {
+                self.on_whistle(&record, Body::Resume { reason })
+            }
+            Command::Recompute {
+                whistle,
+                limit,
+                due,
+                reason,
+            } => self.recompute(&whistle, limit.as_deref(), due.as_deref(), reason),
+            Command::Urge { record, text } => {
+                let record = resolve::record(&self.device, &record, None)?;
+                let body = Body::Urge { text };
+                self.act(Draft::on(kind_of(&record), record.record, body))
+            }
+            Command::Supervise {
+                whistle,
+                of,
+                text,
+                reply_by,
+            } => {
+                let party = self.side(of)?;
+                let reply_by_ms = resolve::date_ms(&reply_by, self.reading_ms()?)?;
+                let body = Body::Supervise {
+                    party,
+                    text,
+                    reply_by_ms,
+                };
+                self.on_whistle(&whistle, body)
+            }
+            Command::Reply { whistle, to, text } => self.reply(&whistle, to.as_deref(), text),
             Command::Verify {
                 whistle,
                 of,
@@ -202,10 +254,7 @@ impl Hand {
                 score,
                 text,
             } => {
-                let party = match of.as_str() {
-                    BLOWER => of,
-                    of => self.party(of)?,
-                };
+                let party = self.side(of)?;
                 self.on_whistle(&whistle, Body::Evaluate { party, score, text })
             }
             Command::Escalate(Reasoned { record, reason }) => {
@@ -222,8 +271,11 @@ impl Hand {
             Command::Todo => self.todo(),
             Command::Directory { part, text } => self.directory(part, text.as_deref()),
             Command::Stats(stats) => self.stats(&stats),
+            Command::Troubles => self.troubles(),
             Command::Sync => self.sync(),
             Command::Status => self.status(),
+            Command::Salvaged => self.salvaged(),
+            Command::Redo { action, forget } => self.redo(action.as_deref(), forget),
         }
     }
 
@@ -270,6 +322,7 @@ impl Hand {
             .unwrap_or_default()
     }
 
+    /// The best reading of the time that this phone has, milliseconds.
     fn reading_ms(&self) -> Result<i64, Sentence> {
         let contact = self.device.store().contact();
         let contact = contact.map_err(|error| Sentence::from(&error))?;

@@ -1,4 +1,4 @@
-//! Enrolling and syncing.
+//! Syncing.
 
 use std::io::IsTerminal;
 
@@ -12,30 +12,6 @@ use super::{Done, Hand, runtime, said};
 use crate::view::Answer;
 
 impl Hand {
-    pub(super) fn enrol(&mut self, server: &str, ticket: &str) -> Done {
-        let request = self
-            .device
-            .enrol_request(ticket)
-            .map_err(|error| said(&error))?;
-        let transport = Transport::new(server).map_err(|error| Sentence::from(&error))?;
-        let sent_at = self.clock.now();
-        let reply = runtime()?
-            .block_on(transport.enrol(&request))
-            .map_err(|error| Sentence::from(&error))?;
-        self.device
-            .accept_enrolment(server, sent_at, &reply)
-            .map_err(|error| said(&error))?;
-        let directory = self.device.directory().map_err(|error| said(&error))?;
-        let person = reply.person.as_str().into();
-        let name = directory.name_of(&person);
-        let text = self.lang.pick(
-            format!("已登记:{name}({person}),{}。", directory.street_name),
-            format!("Enrolled: {name} ({person}), {}.", directory.street_name),
-        );
-        let json = json!({ "person": person.0, "name": name, "street": directory.street });
-        Ok(Answer::new(text, json))
-    }
-
     pub(super) fn sync(&mut self) -> Done {
         let owner = self.device.owner().cloned();
         let owner = owner.ok_or_else(|| said(&DeviceError::NotEnrolled))?;
@@ -68,6 +44,11 @@ impl Hand {
                 outcome.accepted, outcome.pulled
             ),
         );
+        let put_off = report.put_off.as_ref().map(|put_off| {
+            let Sentence { code, zh, en } = put_off.into();
+            text.push_str(&self.lang.pick(format!("\n⏳ {zh}"), format!("\n⏳ {en}")));
+            json!({ "code": code, "zh": zh, "en": en, "until_ms": put_off.until_ms })
+        });
         let troubles: Vec<_> = outcome
             .troubles
             .iter()
@@ -95,6 +76,7 @@ impl Hand {
                 "accepted": outcome.accepted,
                 "received": outcome.pulled,
                 "troubles": troubles,
+                "put_off": put_off,
                 "requests": report.requests,
                 "bytes_up": report.bytes_up,
                 "bytes_down": report.bytes_down,

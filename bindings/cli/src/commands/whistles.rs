@@ -1,13 +1,18 @@
 //! Blowing and answering whistles.
 
 use shaodao_core::device::Draft;
-use shaodao_core::domain::action::{Body, Facts, Level, Order, RecordKind, Target, Value, fact};
-use shaodao_core::domain::calendar::local_text;
+use shaodao_core::domain::action::{
+    BLOWER, Body, Facts, Level, Order, RecordKind, Target, Value, fact,
+};
+use shaodao_core::domain::calendar::{BadLimit, Limit, local_text};
+use shaodao_core::domain::deadline;
 use shaodao_core::domain::directory::{Grant, Role};
+use shaodao_core::domain::ids::RecordId;
+use shaodao_core::domain::whistle::{Ask, WhistleState};
 use shaodao_core::explain::Sentence;
 
 use super::{Done, Hand, said};
-use crate::args::{AsTarget, Targets, Whistle};
+use crate::args::{AsTarget, Rule, Targets, Whistle};
 use crate::resolve;
 
 impl Hand {
@@ -43,11 +48,18 @@ impl Hand {
             .collect::<Result<Vec<_>, _>>()?;
         let now_ms = self.reading_ms()?;
         let due = order.due.as_deref();
-        let (due_ms, terms) = resolve::due(&self.device, due, &area, &findings, now_ms)?;
+        let (due, terms) = resolve::due(&self.device, due, &area, &findings, now_ms)?;
         let text = |text: String| Value::Text(text);
         let mut facts: Facts = [(fact::TITLE.to_owned(), text(order.title))].into();
         if let Some(description) = order.description {
             facts.insert(fact::DESCRIPTION.to_owned(), text(description));
+        }
+        let place = match order.at.as_deref() {
+            Some(at) => resolve::position(at)?.to_string(),
+            None => self.place_of(findings.first())?,
+        };
+        if !place.is_empty() {
+            facts.insert(fact::POSITION.to_owned(), text(place));
         }
         let body = Body::Issue(Order {
             level,
@@ -60,19 +72,127 @@ impl Hand {
             targets: self.targets(&order.targets)?,
             sign_by_ms: None,
             report_by_ms: None,
-            due_ms,
+            due_ms: due.at_ms,
             terms,
             parent: None,
         });
         let mut answer = self.act(Draft::new(RecordKind::Whistle, facts, body))?;
-        let due = local_text(due_ms);
+        let time = local_text(due.at_ms);
+        let (zh, en) = match due.provisional {
+            true => (
+                "(暂定,届时的节假日尚未公布)",
+                " (provisional: the holidays are not announced yet)",
+            ),
+            false => ("", ""),
+        };
         answer.text.push_str(
             &self
                 .lang
-                .pick(format!(" 限期 {due}。"), format!(" Due {due}.")),
+                .pick(format!(" 限期 {time}{zh}。"), format!(" Due {time}{en}.")),
         );
-        answer.json["due_at_ms"] = due_ms.into();
+        answer.json["due_at_ms"] = due.at_ms.into();
+        answer.json["provisional"] = due.provisional.into();
         Ok(answer)
+    }
+
+    /// Where a finding is; empty if nobody knows.
+    fn place_of(&self, finding: Option<&RecordId>) -> Result<String, Sentence> {
+        let Some(finding) = finding else {
+            return Ok(String::new());
+        };
+        let row = self.device.store().finding(*finding);
+        let row = row.map_err(|error| Sentence::from(&error))?;
+        Ok(row.map_or_else(String::new, |row| row.position))
+    }
+
+    /// Asks for a later due time; a span counts from the one in force.
+    pub(super) fn ask_extension(&mut self, target: &AsTarget, until: &str, reason: String) -> Done {
+        let (_, state) = resolve::whistle(&self.device, &target.whistle)?;
+        let due_ms = self.due_ms(&state)?;
+        let until_ms = resolve::date_ms(until, due_ms)?;
+        self.as_target(target, |party| Body::AskExtension {
+            party,
+            until_ms,
+            reason,
+        })
+    }
+
+    pub(super) fn rule(&mut self, ruling: Rule) -> Done {
+        let (record, state) = resolve::whistle(&self.device, &ruling.whistle)?;
+        let open = state.open_requests().map(|request| request.asked.hash);
+        let request = resolve::answered(open, ruling.request.as_deref(), "--request")?;
+        let asked = state.requests.iter().find(|it| it.asked.hash == request);
+        // A span counts from what it moves: the due time, or the asking.
+        let from_ms = match asked.map(|asked| asked.ask) {
+            Some(Ask::Extension { .. }) => self.due_ms(&state)?,
+            _ => self.reading_ms()?,
+        };
+        let until_ms = ruling
+            .until
+            .map(|until| resolve::date_ms(&until, from_ms))
+            .transpose()?;
+        let body = Body::Rule {
+            request,
+            granted: ruling.grant,
+            until_ms,
+            text: ruling.text,
+        };
+        self.act(Draft::on(RecordKind::Whistle, record, body))
+    }
+
+    pub(super) fn recompute(
+        &mut self,
+        whistle: &str,
+        limit: Option<&str>,
+        due: Option<&str>,
+        reason: String,
+    ) -> Done {
+        let (record, state) = resolve::whistle(&self.device, whistle)?;
+        let (due_ms, terms) = match (limit, due) {
+            (Some(limit), _) => {
+                let limit: Limit = limit.parse().map_err(|error: BadLimit| {
+                    Sentence::new(
+                        "bad_limit",
+                        format!("不是时限:{};应为 4h、2d 或 3u", error.0),
+                        error.to_string(),
+                    )
+                })?;
+                let directory = self.device.directory().map_err(|error| said(&error))?;
+                let (due, terms) = resolve::by_limit(&directory, limit, state.started_at_ms())?;
+                (due.at_ms, Some(terms))
+            }
+            (None, due) => {
+                let due = due.unwrap_or_default();
+                (resolve::date_ms(due, self.reading_ms()?)?, None)
+            }
+        };
+        let body = Body::Recompute {
+            due_ms,
+            terms,
+            reason,
+        };
+        self.act(Draft::on(RecordKind::Whistle, record, body))
+    }
+
+    pub(super) fn reply(&mut self, whistle: &str, to: Option<&str>, text: String) -> Done {
+        let (record, state) = resolve::whistle(&self.device, whistle)?;
+        let open = state.open_supervisions().map(|it| it.deed.hash);
+        let supervision = resolve::answered(open, to, "--to")?;
+        let body = Body::Reply { supervision, text };
+        self.act(Draft::on(RecordKind::Whistle, record, body))
+    }
+
+    /// The side of a whistle that a text means: `blower`, or a target's key.
+    pub(super) fn side(&self, name: String) -> Result<String, Sentence> {
+        match name.as_str() {
+            BLOWER => Ok(name),
+            name => self.party(name),
+        }
+    }
+
+    fn due_ms(&self, state: &WhistleState) -> Result<i64, Sentence> {
+        let directory = self.device.directory().map_err(|error| said(&error))?;
+        Ok(deadline::due(state, Some(&directory)).map_or(0, |due| due.at_ms))
     }
 
     pub(super) fn targets(&self, targets: &Targets) -> Result<Vec<Target>, Sentence> {

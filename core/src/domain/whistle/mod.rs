@@ -270,6 +270,7 @@ impl WhistleState {
                 self.asked = Some(reason.clone());
             }
             Body::Escalate { cause, into, round } => {
+                self.must_be_open()?;
                 if *round as usize != self.escalations.len() + 1 || self.escalated().is_some() {
                     return Err(Reason::AlreadyEscalated);
                 }

@@ -22,7 +22,9 @@ use shaodao_core::domain::ids::{BootId, RecordId};
 use shaodao_core::domain::time::Moment;
 use shaodao_core::store::read::FindingFilter;
 use shaodao_core::sync::transport::{SyncReport, Transport};
-use shaodao_tests::process::ServerProcess;
+use shaodao_tests::bombs;
+use shaodao_tests::home::home;
+use shaodao_tests::process::{ServerProcess, Setup};
 use shaodao_tests::world::MORNING_MS;
 
 mod plain;
@@ -61,6 +63,8 @@ enum Part {
     Push,
     /// Fifty phones at once, and the pull of what they found.
     Street,
+    /// What it takes to refuse a bomb.
+    Bombs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -155,7 +159,13 @@ fn run(args: &Args) -> Result<(), AnyError> {
         runtime,
         figures: Vec::new(),
     };
-    for part in [Part::Capture, Part::Size, Part::Push, Part::Street] {
+    for part in [
+        Part::Capture,
+        Part::Size,
+        Part::Push,
+        Part::Street,
+        Part::Bombs,
+    ] {
         if args.only.is_none_or(|only| only == part) {
             bench.part(part)?;
         }
@@ -187,6 +197,7 @@ impl Bench {
             Part::Size => self.size(),
             Part::Push => self.push(),
             Part::Street => self.street(),
+            Part::Bombs => self.bombs(),
         }
     }
 
@@ -305,6 +316,25 @@ impl Bench {
         let ms = |seconds: Vec<f64>| seconds.into_iter().map(|it| it * 1e3).collect();
         self.against("push of 1,000 findings", "ms", ms(ours), ms(theirs), 5.0);
         self.at_most("push, on the wire, a finding", "B", bytes, 500.0);
+        Ok(())
+    }
+
+    /// Every bomb of the zoo, refused as the server does it.
+    fn bombs(&mut self) -> Result<(), AnyError> {
+        let mut slowest = 0.0f64;
+        for bomb in bombs::zoo() {
+            let mut took = Vec::new();
+            for _ in 0..21 {
+                took.push(timed(|| {
+                    bombs::refuse(&bomb.body)?;
+                    Ok(())
+                })?);
+            }
+            let ms = median(took) * 1e3;
+            println!("{:<44} {ms:>10.3} ms", bomb.name);
+            slowest = slowest.max(ms);
+        }
+        self.at_most("the slowest bomb, refused", "ms", slowest, 5.0);
         Ok(())
     }
 
@@ -495,7 +525,7 @@ impl Bench {
         for _ in 0..21 {
             ours.push(
                 timed(|| {
-                    let device = Device::open(&folder, "bench", &mut self.rng)?;
+                    let device = Device::open(&home(&folder, MORNING_MS), &mut self.rng)?;
                     match device.store().findings(&filter)?.len() {
                         50 => Ok(()),
                         rows => Err(format!("{rows} rows").into()),
@@ -523,7 +553,7 @@ impl Bench {
             );
         }
         self.against("cold open of 10,000, newest 50", "ms", ours, theirs, 3.0);
-        let device = Device::open(&folder, "bench", &mut self.rng)?;
+        let device = Device::open(&home(&folder, MORNING_MS), &mut self.rng)?;
         for word in ["井盖", "路灯", "北门", "警示", "一七"].repeat(5) {
             found.push(
                 timed(|| match device.store().search(word, 50)?.len() {
@@ -542,7 +572,13 @@ impl Bench {
     fn server(&self, name: &str) -> Result<ServerProcess, AnyError> {
         let folder = self.data.join(name);
         std::fs::create_dir_all(&folder)?;
-        ServerProcess::start(&folder, MORNING_MS)
+        // A month's work of a phone happens on one day here.
+        let setup = Setup::default()
+            .with("SHAODAO_LIMITS_ACTIONS_PER_DAY", 1_000_000)
+            .with("SHAODAO_LIMITS_RECORDS_PER_DAY", 1_000_000)
+            .with("SHAODAO_LIMITS_DEVICE_BURST", 1_000_000)
+            .with("SHAODAO_LIMITS_ADDRESS_BURST", 1_000_000);
+        ServerProcess::start_with(&folder, MORNING_MS, setup)
     }
 
     fn folder(&self, scene: &str, person: &str) -> PathBuf {
@@ -557,15 +593,10 @@ impl Bench {
     ) -> Result<Phone, AnyError> {
         let folder = server.database();
         let scene = folder.parent().and_then(Path::parent).ok_or("no folder")?;
-        let ticket = server
-            .tickets(&[person.to_owned()], MORNING_MS)?
-            .remove(0)
-            .1;
-        let mut device = Device::open(&scene.join(person), "bench", &mut self.rng)?;
-        let transport = Transport::new(&server.address())?;
-        let request = device.enrol_request(&ticket)?;
-        let reply = self.runtime.block_on(transport.enrol(&request))?;
-        device.accept_enrolment(&server.address(), self.now(), &reply)?;
+        let mut device = Device::open(&home(&scene.join(person), MORNING_MS), &mut self.rng)?;
+        let now = self.now();
+        let enrolled = server.enrol(&mut device, &mut self.rng, person, now);
+        self.runtime.block_on(enrolled)?;
         Ok(Phone {
             device,
             grid: grid.to_owned(),
