@@ -516,7 +516,7 @@ impl App {
             keys,
             audience,
         } = answering;
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.believed_ms();
         if caller.state != DeviceState::Active {
             // It may hand in, and hears what became of that; nothing else.
             return Ok(SyncReply {

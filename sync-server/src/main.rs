@@ -120,10 +120,6 @@ fn run(args: Args) -> Result<(), AnyError> {
             let directory = directory_json(&config)?;
             admin::run(args_of_admin, &config, &directory)
         }
-        Command::Admin(Admin::Clock(ClockCommand::Confirm { rehearsal_ms })) => {
-            let config = config::read(args.config.as_deref(), &flags)?;
-            confirm_clock(&config, rehearsal_ms)
-        }
     }
 }
 
