@@ -4,7 +4,7 @@
 //! 2. `guard` asks whether its address comes too often.
 //! 3. A handler asks who it is and whether that session comes too often, reads
 //!    the body, bounded in size and time, and takes it apart.
-//! 4. The answer, or an [`error`] with status, code and a sentence in two
+//! 4. The answer, or an `error` with status, code and a sentence in two
 //!    languages.
 
 use std::sync::Arc;
