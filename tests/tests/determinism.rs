@@ -34,7 +34,7 @@ fn another_directory_moves_the_due_times_in_the_lists_too() {
     // in force any more.
     let seed = 20_250_611;
     println!("histories: seed {seed}");
-    let envelopes = histories(seed, 5 * RECORDS);
+    let envelopes = histories(seed, 20 * RECORDS);
     let mut rng = StdRng::seed_from_u64(seed);
     let folder = std::env::temp_dir().join(format!("shaodao-due-times-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
