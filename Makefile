@@ -6,11 +6,12 @@ export CARGO_TERM_COLOR ?= auto
 FUZZ_SECONDS ?= 300
 FUZZ_TARGETS = $(notdir $(wildcard tests/fuzz/corpus/*))
 
-.PHONY: help demo test serve bench fuzz mutants doc fmt lint setup clean
+.PHONY: help demo test prove serve bench fuzz mutants doc fmt lint setup clean
 
 help:
 	@echo "make demo [SUMMARY=path.json]  one day of the street on real parts"
 	@echo "make test                      everything that can fail, tests last"
+	@echo "make prove                     the long runs of what make test does in short"
 	@echo "make serve                     the server alone, on 127.0.0.1:8470"
 	@echo "make bench                     benchmarks against plain baselines"
 	@echo "make fuzz [FUZZ_SECONDS=300]   every decoder under libFuzzer (cargo-fuzz, nightly)"
@@ -27,6 +28,9 @@ test: setup lint
 	@! $(CARGO) tree -p shaodao-server -e normal -i openssl-sys 2>/dev/null | grep -q . || { echo "the server must not pull in the phone's cipher"; exit 1; }
 	$(CARGO) build --workspace --bins
 	$(CARGO) test --workspace
+
+prove:
+	SHAODAO_TIMERS=10000 SHAODAO_KILLS=500 $(CARGO) test -p shaodao-tests --test exactly_once -- --nocapture
 
 serve:
 	$(CARGO) run --release -p shaodao-server -- serve

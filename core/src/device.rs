@@ -30,6 +30,7 @@ use crate::document::{Document, Member, WriteError};
 use crate::domain::action::{Action, Body, Facts, Level, RecordKind, Value, fact};
 use crate::domain::available::{Available, Viewer, available_actions};
 use crate::domain::directory::{DeviceState, Directory};
+use crate::domain::escalation::{self, Carried};
 use crate::domain::finding::{FindingState, Sighting};
 use crate::domain::history::History;
 use crate::domain::ids::{DeviceId, EnvelopeHash, PersonId, PrivateId, RecordId};
@@ -39,6 +40,7 @@ use crate::domain::reason::Reason;
 use crate::domain::record::{RecordState, Refused, capture};
 use crate::domain::statistics::{self, Grouping, Period, Statistics};
 use crate::domain::time::{Claim, Moment};
+use crate::domain::whistle::WhistleState;
 use crate::envelope::{Envelope, OpenError};
 use crate::pack::{self, PackError};
 use crate::seal;
@@ -619,6 +621,30 @@ impl Device {
             history: document.history(),
             account: self.store.account(record)?,
         })
+    }
+
+    /// What the ladder has to know of a whistle's findings, as far as they are on
+    /// this phone.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub fn carried(&self, whistle: &WhistleState) -> Result<Vec<Carried>, DeviceError> {
+        let findings = whistle.order.iter().flat_map(|order| &order.findings);
+        let mut carried = Vec::new();
+        for finding in findings {
+            let Some(row) = self.store.finding(*finding)? else {
+                continue;
+            };
+            let double = escalation::is_double(*finding, |finding| {
+                let row = self.store.finding(finding)?;
+                Ok::<_, DeviceError>(row.map(|row| row.merged_into))
+            })?;
+            carried.push(Carried {
+                double,
+                category: row.category,
+            });
+        }
+        Ok(carried)
     }
 
     /// What came of the whistles of a period that are on this phone, by group,

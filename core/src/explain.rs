@@ -1,10 +1,11 @@
-//! What went wrong, for people: every error that a phone can meet as a stable
+//! What went wrong, and what will happen, for people: every error that a phone can meet as a stable
 //! code and one plain sentence in Chinese and one in English. Apps show these;
 //! the `Display` of the errors is for logs.
 
 use crate::device::DeviceError;
-use crate::domain::action::word_zh;
+use crate::domain::action::{EscalationCause, word_zh};
 use crate::domain::calendar::local_text;
+use crate::domain::escalation::{AT_ONCE, Next, To};
 use crate::domain::finding::FindingStage;
 use crate::domain::lease::Blind;
 use crate::domain::reason::Reason;
@@ -129,6 +130,36 @@ impl From<&Refused> for Sentence {
                 reason.en()
             ),
         )
+    }
+}
+
+impl From<&Next> for Sentence {
+    /// What happens if nobody does anything.
+    fn from(next: &Next) -> Self {
+        let by = local_text(next.at_ms);
+        let (then_zh, then_en) = match next.to {
+            To::Street(_) => ("升级到街道", "the street takes over"),
+            To::District => ("提请区级督办", "the whistle is marked for the district"),
+        };
+        let (zh, en) = match next.cause {
+            _ if next.at_ms == AT_ONCE => (
+                format!("服务器收到后即{then_zh}({})。", next.cause.zh()),
+                format!("As soon as the server hears of it, {then_en}."),
+            ),
+            EscalationCause::NoArrival => (
+                format!("若{by}前没有报到,{then_zh}。"),
+                format!("Unless every mandatory target arrives by {by}, {then_en}."),
+            ),
+            EscalationCause::DuePassed => (
+                format!("若{by}前没有反馈,{then_zh}。"),
+                format!("Unless every mandatory target feeds back by {by}, {then_en}."),
+            ),
+            cause => (
+                format!("{by}以后{then_zh}({})。", cause.zh()),
+                format!("After {by}, {then_en}."),
+            ),
+        };
+        Self::new(next.cause.code(), zh, en)
     }
 }
 

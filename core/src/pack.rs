@@ -12,6 +12,8 @@ use crate::domain::directory::{
     Community, Directory, Grant, Grid, Organisation, Person, Policy, Post, Role,
 };
 use crate::domain::ids::PersonId;
+use crate::domain::ladder::{Ladder, Rung};
+use crate::domain::order::{EscalationCause, Level};
 use crate::domain::place::{BadBoundary, Boundary, GridMap};
 use crate::domain::time::TimePolicy;
 
@@ -100,8 +102,6 @@ struct StreetPack {
 struct PolicyPack {
     max_anchor_age_hours: u32,
     max_drift_minutes: u32,
-    failed_verifications: u32,
-    street_limit_hours: u32,
     arrival_radius_m: Option<u32>,
     rework_limit: Option<String>,
     #[serde(default = "fortnight")]
@@ -110,11 +110,32 @@ struct PolicyPack {
     waiting_days: u32,
     #[serde(default = "restore_hold_minutes")]
     restore_hold_minutes: u32,
+    clock_jump_minutes: Option<u32>,
+    downtime_hours: Option<u32>,
+    ladder: Option<Vec<RungPack>>,
 }
 
 /// Fourteen days, where a pack does not say.
 fn fortnight() -> u32 {
     14
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RungPack {
+    from: String,
+    #[serde(default)]
+    categories: Vec<String>,
+    #[serde(default)]
+    platforms: Vec<u8>,
+    #[serde(default)]
+    classes: Vec<String>,
+    causes: Vec<String>,
+    failed_verifications: Option<u32>,
+    #[serde(default)]
+    hold_minutes: u32,
+    limit: Option<String>,
+    report_by: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -188,7 +209,9 @@ pub fn directory(json: &[u8]) -> Result<Directory, PackError> {
         .communities
         .into_iter()
         .map(|community| {
-            let class = class(&community)?;
+            let class = class(&community.class, || {
+                format!("class of community {}", community.code)
+            })?;
             let CommunityPack {
                 code,
                 name,
@@ -277,6 +300,7 @@ pub fn directory(json: &[u8]) -> Result<Directory, PackError> {
         calendar,
         past_calendars,
         policy: policy(&pack.policy)?,
+        ladder: ladder(pack.policy.ladder)?,
     };
     for person in pack.people {
         let person = read_person(person, &directory)?;
@@ -308,13 +332,13 @@ pub fn codes(scheme: &str) -> Result<CodePack, PackError> {
     }
 }
 
-fn class(community: &CommunityPack) -> Result<AreaClass, PackError> {
-    match community.class.as_str() {
+fn class(word: &str, what: impl FnOnce() -> String) -> Result<AreaClass, PackError> {
+    match word {
         "A" => Ok(AreaClass::A),
         "B" => Ok(AreaClass::B),
         "C" => Ok(AreaClass::C),
         word => Err(PackError::Word {
-            what: format!("class of community {}", community.code),
+            what: what(),
             word: word.to_owned(),
             known: "A, B, C",
         }),
@@ -333,16 +357,78 @@ fn policy(pack: &PolicyPack) -> Result<Policy, PackError> {
             max_anchor_age_ms: u64::from(pack.max_anchor_age_hours) * 3_600_000,
             max_drift_ms: u64::from(pack.max_drift_minutes) * 60_000,
         },
-        failed_verifications: pack.failed_verifications,
-        street_limit_ms: i64::from(pack.street_limit_hours) * 3_600_000,
         arrival_radius_m: pack.arrival_radius_m.unwrap_or(usual.arrival_radius_m),
         rework_limit: match &pack.rework_limit {
             Some(limit) => limit.parse()?,
             None => usual.rework_limit,
         },
+        clock_jump_ms: pack
+            .clock_jump_minutes
+            .map_or(usual.clock_jump_ms, |minutes| i64::from(minutes) * 60_000),
+        downtime_ms: pack
+            .downtime_hours
+            .map_or(usual.downtime_ms, |hours| i64::from(hours) * 3_600_000),
         lease_ms: i64::from(pack.lease_days) * 24 * 3_600_000,
         waiting_ms: i64::from(pack.waiting_days) * 24 * 3_600_000,
         restore_hold_ms: i64::from(pack.restore_hold_minutes) * 60_000,
+    })
+}
+
+fn ladder(pack: Option<Vec<RungPack>>) -> Result<Ladder, PackError> {
+    let Some(pack) = pack else {
+        return Ok(Ladder::default());
+    };
+    let rungs: Result<_, PackError> = pack.into_iter().map(rung).collect();
+    Ok(Ladder { rungs: rungs? })
+}
+
+fn rung(pack: RungPack) -> Result<Rung, PackError> {
+    let wrong = |what: &str, word: &str, known| PackError::Word {
+        what: format!("ladder: {what}"),
+        word: word.to_owned(),
+        known,
+    };
+    let from = match pack.from.as_str() {
+        "community" => Level::Community,
+        "street" => Level::Street,
+        word => return Err(wrong("from", word, "community, street")),
+    };
+    let usual = Rung::usual(from);
+    let cause = |word: &String| {
+        EscalationCause::from_code(word)
+            .filter(|cause| usual.causes.contains(cause))
+            .ok_or_else(|| match from {
+                Level::Community => wrong(
+                    "cause",
+                    word,
+                    "asked, two_failed_verifications, due_passed (of a community)",
+                ),
+                Level::Street => wrong(
+                    "cause",
+                    word,
+                    "objection_upheld, no_arrival (of the street)",
+                ),
+            })
+    };
+    let classes = pack.classes.iter().map(|word| {
+        let what = || "ladder: class".to_owned();
+        class(word, what)
+    });
+    Ok(Rung {
+        from,
+        categories: pack.categories,
+        platforms: pack.platforms,
+        classes: classes.collect::<Result<_, _>>()?,
+        causes: pack.causes.iter().map(cause).collect::<Result<_, _>>()?,
+        failed_verifications: pack
+            .failed_verifications
+            .unwrap_or(usual.failed_verifications),
+        hold_ms: i64::from(pack.hold_minutes) * 60_000,
+        limit: match pack.limit {
+            Some(limit) => limit.parse()?,
+            None => usual.limit,
+        },
+        report_by: pack.report_by.map(|limit| limit.parse()).transpose()?,
     })
 }
 

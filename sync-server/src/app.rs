@@ -17,7 +17,7 @@ use shaodao_core::sync::wire::{
 };
 
 use crate::audit::{self, Citation};
-use crate::clock::Clock;
+use crate::clock::{Clock, Jump};
 use crate::db::{self, DbError};
 use crate::devices::Note;
 use crate::directory;
@@ -32,6 +32,7 @@ use crate::private;
 use crate::quota::{self, OverQuota};
 use crate::receipt::Receipts;
 use crate::session::{self, Challenges};
+use crate::timers::BATCH;
 use crate::writer::{WriteFailed, Writer};
 
 /// A phone's digest is compared once in so long, milliseconds.
@@ -191,6 +192,59 @@ impl App {
         })
     }
 
+    /// Fires what is due, oldest first, and says so if the clock is not to be
+    /// believed. Returns how many escalations and marks were performed.
+    ///
+    /// # Errors
+    /// See [`WriteFailed`]; what was not fired stays due.
+    pub async fn watch_deadlines(&self) -> Result<usize, WriteFailed> {
+        let mut performed = 0;
+        let mut after = None;
+        loop {
+            let fired = self
+                .writer
+                .submit(move |engine| engine.fire_timers(after, BATCH))
+                .await?;
+            performed += fired.performed;
+            self.heed_clock(fired.jump);
+            after = fired.more;
+            if after.is_none() {
+                break;
+            }
+        }
+        if performed > 0 {
+            self.metrics.escalations.inc_by(performed as u64);
+            self.live.announce();
+        }
+        Ok(performed)
+    }
+
+    /// The server's time as far as it is believed: phones anchor theirs in it.
+    fn believed_ms(&self) -> i64 {
+        let ahead_ms = self.metrics.clock_jump_ms.get().max(0);
+        self.clock.now_ms().saturating_sub(ahead_ms)
+    }
+
+    /// Says once what the clock does, and keeps it for operators to see.
+    fn heed_clock(&self, jump: Option<Jump>) {
+        let ahead_ms = jump.map_or(0, |jump| jump.ahead_ms);
+        let before_ms = self.metrics.clock_jump_ms.set(ahead_ms);
+        match (before_ms.signum(), ahead_ms.signum()) {
+            (before, now) if before == now => {}
+            (_, 1) => tracing::error!(
+                ahead_ms,
+                "the clock has jumped forward: no deadline fires until it is right again, or \
+                 `shaodao-server admin clock confirm` says that it is"
+            ),
+            (_, -1) => tracing::warn!(
+                ahead_ms,
+                "the clock has been set back: deadlines fire late; `shaodao-server admin clock \
+                 confirm` says that it is right"
+            ),
+            _ => tracing::info!("the clock is plausible"),
+        }
+    }
+
     /// Gives a device a challenge, or a session for a signed one; `None` if it
     /// is not one of the street's devices or did not prove that it is.
     ///
@@ -248,7 +302,7 @@ impl App {
         let mut verdicts = Vec::new();
         let mut unreadable = Vec::new();
         let mut authentic = Vec::new();
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.believed_ms();
         let mut note = self.note(&caller, &request);
         for (index, checked) in checked.into_iter().enumerate() {
             match checked {
@@ -339,7 +393,7 @@ impl App {
     /// What a phone says of itself, if it is to be written down: with what it
     /// pushed, else now and then.
     fn note(&self, caller: &Caller, request: &SyncRequest) -> Option<Note> {
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.believed_ms();
         let mut noted = lock(&self.noted);
         let before = noted.get(&caller.device);
         let quiet = before.is_some_and(|before| now_ms - before < NOTE_EVERY_MS);
@@ -467,7 +521,7 @@ impl App {
             keys,
             audience,
         } = answering;
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.believed_ms();
         if caller.state != DeviceState::Active {
             // It may hand in, and hears what became of that; nothing else.
             return Ok(SyncReply {

@@ -191,6 +191,8 @@ impl Engine {
         let edition = self.sign_edition(next, now_ms, bytes);
         insert(&self.db, &edition, who, what)?;
         self.directory = Arc::new(directory);
+        // What happens next may follow from another ladder or policy.
+        self.arm_all()?;
         Ok(next)
     }
 }

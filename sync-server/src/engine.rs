@@ -19,7 +19,7 @@ use ed25519_dalek::SigningKey;
 use lru::LruCache;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 use sha2::{Digest, Sha256};
 
 use shaodao_core::document::Document;
@@ -31,7 +31,7 @@ use shaodao_core::pack::PackError;
 use shaodao_core::sync::enrol::ALPHABET;
 
 use crate::audit;
-use crate::clock::Clock;
+use crate::clock::{Clock, Watch};
 use crate::db::{self, DbError, rows};
 use crate::{directory, keys};
 
@@ -85,6 +85,42 @@ pub struct Caller {
     pub state: DeviceState,
 }
 
+/// The steps of a transaction that performs an escalation, for rehearsals of
+/// what happens when the server dies between two of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Step {
+    /// The timer is gone.
+    TimerTaken,
+    /// The row that makes it happen once is there.
+    EscalationNoted,
+    /// The escalated whistle says so.
+    EscalateWritten,
+    /// The street's whistle is there.
+    StreetOpened,
+    /// The record says when overdue phones were last heard of.
+    LastHeardWritten,
+    /// Everything is done and nothing is committed.
+    BeforeCommit,
+    /// It is on the disk, and nobody has heard of it.
+    Committed,
+}
+
+impl Step {
+    /// Every step, in order.
+    pub const ALL: [Step; 7] = [
+        Self::TimerTaken,
+        Self::EscalationNoted,
+        Self::EscalateWritten,
+        Self::StreetOpened,
+        Self::LastHeardWritten,
+        Self::BeforeCommit,
+        Self::Committed,
+    ];
+}
+
+/// Is told of every step.
+pub type Rehearse = Box<dyn FnMut(Step) + Send>;
+
 /// The one writer. See the module.
 pub struct Engine {
     pub(crate) db: Connection,
@@ -96,6 +132,9 @@ pub struct Engine {
     documents: LruCache<RecordId, Document>,
     /// Ids of audience keys.
     pub(crate) keys: LruCache<String, i64>,
+    /// Compares the clocks.
+    pub(crate) watch: Watch,
+    rehearse: Option<Rehearse>,
     /// Personal data was destroyed; the write-ahead log still has its pages.
     pub(crate) must_empty_log: bool,
     /// Number and hash of each device's newest envelope.
@@ -118,7 +157,8 @@ impl Engine {
         getrandom::fill(&mut seed).map_err(|error| EngineError::Random(error.to_string()))?;
         let mut rng = StdRng::from_seed(seed);
         let mut db = db::open(&folder.join(DATABASE))?;
-        let transaction = db.transaction()?;
+        // Another process may be opening it as well.
+        let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if let Some(now_ms) = db::meta::<i64>(&transaction, "rehearsal_now_ms")? {
             clock.set(now_ms);
         }
@@ -143,6 +183,8 @@ impl Engine {
             boot: BootId::random(&mut rng),
             documents: LruCache::new(CACHED_DOCUMENTS),
             keys: LruCache::new(CACHED_KEYS),
+            watch: Watch::default(),
+            rehearse: None,
             // A process that died in between leaves this to the next one.
             must_empty_log: true,
             chains: LruCache::new(CACHED_CHAINS),
@@ -162,6 +204,18 @@ impl Engine {
         self.directory.clone()
     }
 
+    /// Tells `rehearse` of every step from here on; it may end the process.
+    pub fn rehearse(&mut self, rehearse: Rehearse) {
+        self.rehearse = Some(rehearse);
+    }
+
+    /// A step has been made.
+    pub(crate) fn at(&mut self, step: Step) {
+        if let Some(rehearse) = &mut self.rehearse {
+            rehearse(step);
+        }
+    }
+
     /// Does several things in one durable transaction: `work` runs inside, and
     /// what it did counts only if the commit succeeds.
     pub fn in_transaction<T>(
@@ -174,6 +228,7 @@ impl Engine {
             return Err(error);
         }
         let result = work(self);
+        self.at(Step::BeforeCommit);
         let signed = audit::sign(&self.db, &self.key);
         let committed = signed.and_then(|()| Ok(self.db.execute_batch("COMMIT")?));
         if let Err(error) = committed {
@@ -181,6 +236,7 @@ impl Engine {
             self.forget();
             return Err(error.into());
         }
+        self.at(Step::Committed);
         self.empty_log();
         Ok(result)
     }

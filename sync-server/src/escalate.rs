@@ -1,19 +1,20 @@
 //! What follows from an accepted action, and from time: numbers, escalations,
-//! stand-downs. The decisions are pure functions of the core; here they are
-//! performed, as actions that the server signs like anybody else.
+//! stand-downs, marks. The decisions are pure functions of the core; here they
+//! are performed, as actions that the server signs like anybody else.
 //!
 //! An escalation happens once: its row has the primary key (whistle, level,
 //! round), the whistle that it opens has an id derived from the same three, and
-//! both are written in the transaction that takes the timer away.
+//! both are written in the transaction that takes the timer away. So does a
+//! mark, by (whistle, round).
 
-use std::collections::BTreeSet;
+use rusqlite::params;
 
-use rusqlite::{OptionalExtension, params};
-
-use shaodao_core::domain::action::{Action, Body, Level, Order, RecordKind, Value, fact};
-use shaodao_core::domain::calendar::{local_date_compact, local_text};
+use shaodao_core::domain::action::{
+    Action, Body, EscalationCause, Level, Order, RecordKind, Terms, Value, fact,
+};
+use shaodao_core::domain::calendar::{Limit, local_date_compact, local_text};
 use shaodao_core::domain::deadline;
-use shaodao_core::domain::escalation::{self, Answer, Due};
+use shaodao_core::domain::escalation::{Answer, Case, Due, To};
 use shaodao_core::domain::finding::FindingState;
 use shaodao_core::domain::ids::{PersonId, RecordId};
 use shaodao_core::domain::record::RecordState;
@@ -21,10 +22,11 @@ use shaodao_core::domain::whistle::WhistleState;
 use shaodao_core::envelope::Sealed;
 
 use crate::db::{self, rows};
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Engine, EngineError, Step};
 
-/// Timers looked at in one go; the rest follow at once.
-const BATCH: u32 = 256;
+/// What the next level has if the calendar does not reach that far: three days,
+/// milliseconds.
+const FALLBACK_MS: i64 = 3 * 24 * 3_600_000;
 
 /// A number's category with its date, and its count: `E0102-20250611` and 1.
 pub(crate) fn split_number(number: &str) -> Option<(&str, i64)> {
@@ -39,53 +41,22 @@ pub(crate) fn has_consequences(body: &Body) -> bool {
         Body::Accept
             | Body::Number
             | Body::Escalate { .. }
+            | Body::MarkDistrict { .. }
             | Body::AskEscalation { .. }
             | Body::Verify { .. }
             | Body::Issue(_)
             | Body::Feedback { .. }
+            | Body::Arrive { .. }
             | Body::Excuse { .. }
+            | Body::Rule { .. }
+            | Body::StandDown { .. }
+            | Body::Reopen { .. }
+            | Body::Resume { .. }
+            | Body::Recompute { .. }
     )
 }
 
 impl Engine {
-    /// Fires every timer that is due, oldest first. Returns how many
-    /// escalations were performed.
-    ///
-    /// # Errors
-    /// The database could not; what was not fired stays due.
-    pub fn fire_timers(&mut self) -> Result<usize, EngineError> {
-        self.give_up_waiting()?;
-        let mut escalated = 0;
-        if self.hold_on()? {
-            return Ok(0);
-        }
-        loop {
-            let now_ms = self.clock.now_ms();
-            let due: Vec<i64> = {
-                let mut statement = self.db.prepare_cached(
-                    "SELECT whistle FROM timer WHERE due_at_ms <= ?1
-                     ORDER BY due_at_ms, whistle LIMIT ?2",
-                )?;
-                let rows = statement.query_map(params![now_ms, BATCH], |row| row.get(0))?;
-                rows.collect::<Result<_, _>>()?
-            };
-            if due.is_empty() {
-                return Ok(escalated);
-            }
-            for record in due {
-                self.db
-                    .prepare_cached("DELETE FROM timer WHERE whistle = ?1")?
-                    .execute([record])?;
-                let (kind, id) = rows::record_at(&self.db, record)?;
-                let state = self.with_document(kind, id, |_, document| Ok(document.fold()))?;
-                if let RecordState::Whistle(whistle) = state {
-                    escalated += usize::from(self.escalate_if_due(id, &whistle)?);
-                }
-            }
-            self.draw_consequences()?;
-        }
-    }
-
     /// Draws the consequences of what was accepted, and of those in turn.
     pub(crate) fn draw_consequences(&mut self) -> Result<(), EngineError> {
         while let Some(sealed) = self.accepted.pop_front() {
@@ -106,9 +77,16 @@ impl Engine {
         match (state, &action.body) {
             // What another life of this server did counts like its own.
             (_, Body::Number) => self.learn_number(action),
-            (RecordState::Whistle(whistle), Body::Escalate { into, round, .. }) => {
+            (_, Body::Escalate { into, round, .. }) => {
                 let at_ms = sealed.envelope.claim.wall_ms;
-                self.learn_escalation(action.record, whistle, *into, *round, at_ms)
+                self.learn_escalation(action.record, *into, *round, at_ms)
+            }
+            (_, Body::MarkDistrict { cause, round }) => {
+                let at_ms = sealed.envelope.claim.wall_ms;
+                self.learn_mark(action.record, *cause, *round, at_ms)
+            }
+            (RecordState::Whistle(whistle), Body::StandDown { text, .. }) => {
+                self.stand_down_both(action.record, whistle, text)
             }
             _ if self.is_held()? => self.remember(action.record),
             (RecordState::Finding(finding), Body::Accept) => self.number(action.record, finding),
@@ -124,9 +102,35 @@ impl Engine {
             ) => self.escalate_if_due(action.record, whistle).map(drop),
             (
                 RecordState::Whistle(whistle),
-                Body::Feedback { .. } | Body::Excuse { .. } | Body::Rule { .. },
-            ) => self.answer(action.record, whistle),
+                Body::Feedback { .. }
+                | Body::Arrive { .. }
+                | Body::Excuse { .. }
+                | Body::Rule { .. },
+            ) => {
+                // An objection that is upheld goes up.
+                if !self.escalate_if_due(action.record, whistle)? {
+                    self.answer(action.record, whistle)?;
+                    self.reconsider_mark(action.record, whistle)?;
+                }
+                Ok(())
+            }
             _ => Ok(()),
+        }
+    }
+
+    /// Performs what is due of a whistle, if anything; whether something was.
+    pub(crate) fn escalate_if_due(
+        &mut self,
+        record: RecordId,
+        whistle: &WhistleState,
+    ) -> Result<bool, EngineError> {
+        let now_ms = self.believed_ms();
+        match self.case_of(record, whistle, |case| case.due(now_ms))? {
+            None => Ok(false),
+            Some(due) => match due.to {
+                To::Street(into) => self.escalate(record, whistle, due, into),
+                To::District => self.mark_district(record, whistle, due),
+            },
         }
     }
 
@@ -163,12 +167,10 @@ impl Engine {
     fn learn_escalation(
         &self,
         record: RecordId,
-        whistle: &WhistleState,
         into: RecordId,
         round: u32,
         at_ms: i64,
     ) -> Result<(), EngineError> {
-        let level = whistle.order.as_ref().and_then(|order| order.level.next());
         self.db
             .prepare_cached(
                 "INSERT INTO escalation (whistle, level, round, into_id, at_ms)
@@ -177,11 +179,29 @@ impl Engine {
             )?
             .execute(params![
                 record.0,
-                level.map_or(0, |level| level.code()),
+                Level::Street.code(),
                 round,
                 into.0,
                 at_ms
             ])?;
+        Ok(())
+    }
+
+    /// No mark that was made is made again.
+    fn learn_mark(
+        &self,
+        record: RecordId,
+        cause: EscalationCause,
+        round: u32,
+        at_ms: i64,
+    ) -> Result<(), EngineError> {
+        self.db
+            .prepare_cached(
+                "INSERT INTO mark (whistle, round, cause, at_ms)
+                 VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (whistle, round) DO UPDATE SET at_ms = excluded.at_ms",
+            )?
+            .execute(params![record.0, round, cause.code(), at_ms])?;
         Ok(())
     }
 
@@ -194,7 +214,7 @@ impl Engine {
         if !finding.text(fact::NUMBER).is_empty() {
             return Ok(());
         }
-        let date = local_date_compact(self.clock.now_ms());
+        let date = local_date_compact(self.believed_ms());
         let prefix = format!("{}-{date}", finding.text(fact::CATEGORY));
         // On the day of a restore the lower numbers may have been given before.
         let floor: i64 = match db::meta::<String>(&self.db, "number_floor_date")? {
@@ -220,59 +240,13 @@ impl Engine {
         .map(drop)
     }
 
-    pub(crate) fn escalate_if_due(
-        &mut self,
-        record: RecordId,
-        whistle: &WhistleState,
-    ) -> Result<bool, EngineError> {
-        let now_ms = self.clock.now_ms();
-        match escalation::due(record, whistle, &self.directory, now_ms) {
-            Some(due) if !self.follows_others(whistle)? => {
-                self.escalate(record, whistle, due, now_ms)
-            }
-            _ => Ok(false),
-        }
-    }
-
-    /// Whether a whistle only carries findings that were merged into others.
-    fn follows_others(&self, whistle: &WhistleState) -> Result<bool, EngineError> {
-        let findings = whistle.order.iter().flat_map(|order| &order.findings);
-        let mut is_double = Vec::new();
-        for finding in findings {
-            is_double.push(self.follows_one(*finding)?);
-        }
-        Ok(escalation::follows_others(&is_double))
-    }
-
-    /// Whether a finding is the double of one that stays. Two that were merged
-    /// into each other at the same time are nobody's doubles, and one that has
-    /// not arrived answers for nothing.
-    fn follows_one(&self, finding: RecordId) -> Result<bool, EngineError> {
-        let mut into = self.db.prepare_cached(
-            "SELECT merged_into FROM finding JOIN record ON record.id = finding.record
-             WHERE record.record = ?1",
-        )?;
-        let mut passed = BTreeSet::new();
-        let mut at = finding;
-        while passed.insert(at) {
-            let next: Option<Option<[u8; 16]>> =
-                into.query_row([at.0], |row| row.get(0)).optional()?;
-            match next {
-                None => return Ok(false),
-                Some(None) => return Ok(at != finding),
-                Some(Some(next)) => at = RecordId(next),
-            }
-        }
-        Ok(false)
-    }
-
     /// Performs an escalation, unless it has been performed.
     fn escalate(
         &mut self,
         record: RecordId,
         whistle: &WhistleState,
         due: Due,
-        now_ms: i64,
+        into: RecordId,
     ) -> Result<bool, EngineError> {
         let first = self
             .db
@@ -282,47 +256,19 @@ impl Engine {
             )?
             .execute(params![
                 record.0,
-                due.level.code(),
+                Level::Street.code(),
                 due.round,
-                due.into.0,
-                now_ms
+                into.0,
+                self.believed_ms()
             ])?;
         if first == 0 {
             return Ok(false);
         }
-        let server = |kind, record, body| Action {
-            kind,
-            record,
-            person: PersonId::server(),
-            facts: Default::default(),
-            body,
-        };
-        self.act(server(
-            RecordKind::Whistle,
-            record,
-            Body::Escalate {
-                cause: due.cause,
-                into: due.into,
-                round: due.round,
-            },
-        ))?;
-        let findings = whistle.order.as_ref().map(|order| order.findings.clone());
-        let mut open = server(
-            RecordKind::Whistle,
-            due.into,
-            Body::Issue(Order {
-                level: Level::Street,
-                platform: 1,
-                area: self.directory.street.clone(),
-                findings: findings.unwrap_or_default(),
-                targets: Vec::new(),
-                sign_by_ms: None,
-                report_by_ms: None,
-                due_ms: now_ms.saturating_add(self.directory.policy.street_limit_ms),
-                terms: None,
-                parent: Some(record),
-            }),
-        );
+        self.at(Step::EscalationNoted);
+        let (cause, round) = (due.cause, due.round);
+        self.act_on(record, Body::Escalate { cause, into, round })?;
+        self.at(Step::EscalateWritten);
+        let mut open = server_action(into, Body::Issue(self.street_order(record, whistle)?));
         for name in [
             fact::TITLE,
             fact::DESCRIPTION,
@@ -334,16 +280,126 @@ impl Engine {
             }
         }
         self.act(open)?;
-        tracing::info!(whistle = %record, into = %due.into, cause = due.cause.code(), "escalated");
+        self.at(Step::StreetOpened);
+        self.say_last_heard(record, whistle, cause)?;
+        // What has arrived already may be proof whose time nobody can tell.
+        let state = self.with_document(RecordKind::Whistle, record, |_, document| {
+            Ok(document.fold())
+        })?;
+        if let RecordState::Whistle(whistle) = state {
+            self.answer(record, &whistle)?;
+        }
+        tracing::info!(whistle = %record, %into, cause = cause.code(), "escalated");
         Ok(true)
     }
 
-    /// Late proof: stands the escalation down, or proposes it.
-    pub(crate) fn answer(
+    /// The whistle with which the street takes over: the same findings, and its
+    /// whole limit from the moment at which it can know of them.
+    fn street_order(&self, record: RecordId, whistle: &WhistleState) -> Result<Order, EngineError> {
+        let now_ms = self.believed_ms();
+        let rung = self.case_of(record, whistle, |case| case.rung().cloned())?;
+        let calendar = &self.directory.calendar;
+        let until = |limit: Limit| calendar.due(now_ms, limit, &[]).ok();
+        let limit = rung.as_ref().map(|rung| rung.limit);
+        let due = limit.and_then(until);
+        let report_by = rung.and_then(|rung| rung.report_by).and_then(until);
+        let findings = whistle.order.as_ref().map(|order| order.findings.clone());
+        Ok(Order {
+            level: Level::Street,
+            platform: 1,
+            area: self.directory.street.clone(),
+            findings: findings.unwrap_or_default(),
+            targets: Vec::new(),
+            sign_by_ms: None,
+            report_by_ms: report_by.map(|due| due.at_ms),
+            due_ms: due.map_or(now_ms.saturating_add(FALLBACK_MS), |due| due.at_ms),
+            terms: limit.filter(|_| due.is_some()).map(|limit| Terms {
+                start_ms: now_ms,
+                limit,
+                calendar: calendar.version().to_owned(),
+                policy: self.directory.policy_edition(),
+            }),
+            parent: Some(record),
+        })
+    }
+
+    /// Marks a whistle of the street for the supervision of the district, unless
+    /// it has been marked.
+    fn mark_district(
         &mut self,
         record: RecordId,
         whistle: &WhistleState,
+        due: Due,
+    ) -> Result<bool, EngineError> {
+        let first = self
+            .db
+            .prepare_cached(
+                "INSERT OR IGNORE INTO mark (whistle, round, cause, at_ms)
+                 VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![
+                record.0,
+                due.round,
+                due.cause.code(),
+                self.believed_ms()
+            ])?;
+        if first == 0 {
+            return Ok(false);
+        }
+        self.at(Step::EscalationNoted);
+        let (cause, round) = (due.cause, due.round);
+        self.act_on(record, Body::MarkDistrict { cause, round })?;
+        self.at(Step::EscalateWritten);
+        self.say_last_heard(record, whistle, cause)?;
+        tracing::info!(whistle = %record, cause = cause.code(), "marked for the district");
+        Ok(true)
+    }
+
+    /// Says of every overdue target whose phones have not been heard of since
+    /// before the time that was set, when they last were: perhaps they have no
+    /// signal. An action like others, so that it reaches whoever reads the
+    /// escalation, and at no other time.
+    fn say_last_heard(
+        &mut self,
+        record: RecordId,
+        whistle: &WhistleState,
+        cause: EscalationCause,
     ) -> Result<(), EngineError> {
+        if !matches!(
+            cause,
+            EscalationCause::DuePassed | EscalationCause::NoArrival
+        ) {
+            return Ok(());
+        }
+        let (overdue, by_ms) = self.case_of(record, whistle, |case| {
+            let overdue = case.overdue().into_iter();
+            let parties: Vec<_> = overdue.map(|it| it.target.party.clone()).collect();
+            (parties, case.expected_by_ms().unwrap_or(i64::MAX))
+        })?;
+        let directory = self.directory.clone();
+        let mut newest = self.db.prepare_cached(
+            "SELECT MAX(COALESCE(last_sync_ms, enrolled_ms)) FROM device WHERE person = ?1",
+        )?;
+        let mut heard = Vec::new();
+        for party in overdue {
+            let mut last_ms: Option<i64> = None;
+            let people = directory.people.keys();
+            for person in people.filter(|person| directory.acts_for(person, &party)) {
+                last_ms = last_ms.max(newest.query_row([&person.0], |row| row.get(0))?);
+            }
+            let silent = last_ms.filter(|last_ms| *last_ms <= by_ms);
+            heard.extend(silent.map(|last_ms| (party.key(), last_ms)));
+        }
+        drop(newest);
+        if !heard.is_empty() {
+            self.act_on(record, Body::LastHeard { heard })?;
+            self.at(Step::LastHeardWritten);
+        }
+        Ok(())
+    }
+
+    /// Late proof: stands the escalation down, or asks the dispatcher.
+    pub(crate) fn answer(&mut self, record: RecordId, whistle: &WhistleState) -> Result<(), EngineError> {
         let Some(in_force) = whistle.escalated() else {
             return Ok(());
         };
@@ -354,30 +410,104 @@ impl Engine {
             return Ok(());
         };
         let round = in_force.round;
-        let text = self.proof(whistle, in_force.at_ms);
-        let body = match escalation::answer(whistle, &street, &self.directory) {
-            Answer::StandDown => Body::StandDown { text, round },
-            Answer::Propose => Body::ProposeStandDown { text, round },
-            Answer::None | Answer::AskAPerson => return Ok(()),
+        let answer = self.case_of(record, whistle, |case| case.answer(&street))?;
+        let body = match answer {
+            Answer::StandDown => {
+                let text = self.proof(whistle, in_force.at_ms);
+                Body::StandDown { text, round }
+            }
+            // The dispatcher is asked once.
+            _ if in_force.proposed.is_some() => return Ok(()),
+            Answer::Propose => {
+                let text = self.proof(whistle, in_force.at_ms);
+                Body::ProposeStandDown { text, round }
+            }
+            Answer::AskAPerson => {
+                let text = "反馈已送达,但是否在期限内完成无法确定:请调度员裁定。".to_owned();
+                Body::ProposeStandDown { text, round }
+            }
+            Answer::None => return Ok(()),
         };
-        tracing::info!(whistle = %record, action = body.word(), "late but valid");
-        // A proposal belongs to the whistle that was escalated; a stand-down
-        // also closes the one that it opened.
-        let both = [in_force.into, record];
-        let of = match body {
-            Body::StandDown { .. } => &both[..],
-            _ => &both[1..],
+        tracing::info!(whistle = %record, action = body.word(), "late proof");
+        self.act_on(record, body)
+    }
+
+    /// A stand-down of an escalated whistle closes the one that it opened, and
+    /// the other way round.
+    fn stand_down_both(
+        &mut self,
+        record: RecordId,
+        whistle: &WhistleState,
+        text: &str,
+    ) -> Result<(), EngineError> {
+        let parent = whistle.order.as_ref().and_then(|order| order.parent);
+        let newest = whistle.escalations.last();
+        let Some(other) = parent.or(newest.map(|escalation| escalation.into)) else {
+            return Ok(());
         };
-        for record in of {
-            self.act(Action {
-                kind: RecordKind::Whistle,
-                record: *record,
-                person: PersonId::server(),
-                facts: Default::default(),
-                body: body.clone(),
-            })?;
+        let state =
+            self.with_document(
+                RecordKind::Whistle,
+                other,
+                |_, document| Ok(document.fold()),
+            )?;
+        let RecordState::Whistle(state) = state else {
+            return Ok(());
+        };
+        let round = match parent {
+            // The one that was opened closes, unless it is over.
+            None if !state.stage().is_over() => newest.map(|escalation| escalation.round),
+            None => None,
+            Some(_) => {
+                let in_force = state.escalated().filter(|it| it.into == record);
+                in_force.map(|escalation| escalation.round)
+            }
+        };
+        match round {
+            Some(round) => {
+                let text = text.to_owned();
+                self.act_on(other, Body::StandDown { text, round })
+            }
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Withdraws a mark if everybody has come in time, as it turned out.
+    pub(crate) fn reconsider_mark(
+        &mut self,
+        record: RecordId,
+        whistle: &WhistleState,
+    ) -> Result<(), EngineError> {
+        let Some(mark) = whistle.marked() else {
+            return Ok(());
+        };
+        if !self.case_of(record, whistle, |case| case.mark_unfounded())? {
+            return Ok(());
+        }
+        let round = mark.round;
+        let text = "断网期间的报到已送达,应哨方均已按时到场:撤销区级督办标记。".to_owned();
+        self.act_on(record, Body::WithdrawMark { text, round })
+    }
+
+    /// Asks about a whistle with everything that decides.
+    fn case_of<T>(
+        &self,
+        whistle: RecordId,
+        state: &WhistleState,
+        ask: impl FnOnce(Case<'_>) -> T,
+    ) -> Result<T, EngineError> {
+        let carried = self.carried(state)?;
+        Ok(ask(Case {
+            whistle,
+            state,
+            carried: &carried,
+            directory: &self.directory,
+        }))
+    }
+
+    /// The server does something to a whistle.
+    fn act_on(&mut self, record: RecordId, body: Body) -> Result<(), EngineError> {
+        self.act(server_action(record, body)).map(drop)
     }
 
     /// Which proof arrived, in words that people read in the record.
@@ -411,5 +541,15 @@ impl Engine {
             ),
             None => "应哨方均已免责,解除升级。".to_owned(),
         }
+    }
+}
+
+fn server_action(record: RecordId, body: Body) -> Action {
+    Action {
+        kind: RecordKind::Whistle,
+        record,
+        person: PersonId::server(),
+        facts: Default::default(),
+        body,
     }
 }

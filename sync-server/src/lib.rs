@@ -8,7 +8,8 @@
 //! 3. [`projection`] keeps the rows, [`feed`] says who gets it, [`private`] does so
 //!    for personal data; [`audit`] chains what was decided, [`receipt`] outlives a
 //!    lost database.
-//! 4. [`escalate`] does what follows: numbers, escalations, stand-downs.
+//! 4. [`timers`] carry what happens next, [`escalate`] does what follows: numbers,
+//!    escalations, stand-downs, marks.
 //! 5. [`doubles`] names findings that may be the same problem.
 //! 6. [`restore`] begins again from a backup, [`verify`] finds what was altered.
 //! 7. [`live`] says "pull now".
@@ -46,6 +47,8 @@ pub mod private;
 pub mod audit;
 //
 pub mod receipt;
+//
+pub mod timers;
 //
 pub mod escalate;
 //

@@ -143,7 +143,7 @@ async fn serve(config: Config, rehearsal_ms: Option<i64>) -> Result<(), AnyError
         _ => None,
     };
     let acceptor = tls.as_ref().map(Tls::acceptor).transpose()?;
-    let clock = rehearsal_ms.map_or(Clock::System, Clock::rehearsal);
+    let clock = rehearsal_ms.map_or_else(Clock::system, Clock::rehearsal);
     let directory = directory_json(&config)?;
     std::fs::create_dir_all(&config.data)
         .map_err(|error| format!("{}: {error}", config.data.display()))?;
@@ -175,7 +175,7 @@ async fn serve(config: Config, rehearsal_ms: Option<i64>) -> Result<(), AnyError
     }
     // Somebody who starts the server from a program reads the port here.
     println!("listening on {}", listener.local_addr()?);
-    if let Clock::System = clock {
+    if matches!(clock, Clock::System(_)) {
         tokio::spawn(watch_deadlines(app.clone(), config.escalation_poll_s));
     }
     let router = http::limited_router(app.clone(), config.limits.clone());
@@ -217,13 +217,8 @@ async fn watch_deadlines(app: Arc<App>, every_s: u64) {
     let mut ticks = tokio::time::interval(Duration::from_secs(every_s));
     loop {
         ticks.tick().await;
-        match app.writer.submit(|engine| engine.fire_timers()).await {
-            Ok(0) => {}
-            Ok(escalated) => {
-                app.metrics.escalations.inc_by(escalated as u64);
-                app.live.announce();
-            }
-            Err(error) => tracing::error!(%error, "deadlines could not be looked at"),
+        if let Err(error) = app.watch_deadlines().await {
+            tracing::error!(%error, "deadlines could not be looked at");
         }
     }
 }

@@ -30,6 +30,9 @@ pub struct Metrics {
     pub escalations: Counter,
     /// Requests that cited a head which is not in the chain: an alarm.
     pub contradictions: Counter,
+    /// How far the wall clock is ahead of what is plausible, milliseconds;
+    /// negative if behind, 0 if it is believed. Above 0 deadlines are held.
+    pub clock_jump_ms: Gauge,
     /// Newest feed position.
     pub feed_head: Gauge,
 }
@@ -60,6 +63,12 @@ impl Metrics {
             "Requests that contradict this server's history",
             contradictions.clone(),
         );
+        let clock_jump_ms = Gauge::default();
+        registry.register(
+            "clock_jump_ms",
+            "How far the clock is ahead of what is plausible; above 0 deadlines are held",
+            clock_jump_ms.clone(),
+        );
         let feed_head = Gauge::default();
         registry.register("feed_head", "Newest feed position", feed_head.clone());
         Self {
@@ -69,6 +78,7 @@ impl Metrics {
             sync_seconds,
             escalations,
             contradictions,
+            clock_jump_ms,
             feed_head,
         }
     }

@@ -1,11 +1,11 @@
 //! The server's read model: rows of the folded state, written in the same
 //! transaction as the envelope that changed it, rebuildable at any time.
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use shaodao_core::document::Document;
 use shaodao_core::document::rows::{FindingRow, Rows, WhistleRow, project};
-use shaodao_core::domain::escalation::next_check_ms;
+use shaodao_core::domain::ids::RecordId;
 use shaodao_core::domain::record::RecordState;
 
 use crate::db::rows;
@@ -26,23 +26,18 @@ impl Engine {
             .prepare_cached("UPDATE record SET heads = ?2 WHERE id = ?1")?
             .execute(params![record, document.heads()])?;
         match project(document.id(), state, Some(&self.directory)) {
-            Rows::Finding(row) => self.write_finding(record, &row)?,
+            Rows::Finding(row) => {
+                let moves = self.moves_timers(record, &row)?;
+                self.write_finding(record, &row)?;
+                if moves {
+                    self.arm_whistles_of(document.id())?;
+                }
+            }
             Rows::Whistle(row) => self.write_whistle(record, &row)?,
         }
         if let RecordState::Whistle(whistle) = state {
-            match next_check_ms(whistle, &self.directory) {
-                Some(due_at_ms) => self
-                    .db
-                    .prepare_cached(
-                        "INSERT INTO timer (whistle, due_at_ms) VALUES (?1, ?2)
-                         ON CONFLICT (whistle) DO UPDATE SET due_at_ms = excluded.due_at_ms",
-                    )?
-                    .execute([record, due_at_ms])?,
-                None => self
-                    .db
-                    .prepare_cached("DELETE FROM timer WHERE whistle = ?1")?
-                    .execute([record])?,
-            };
+            let actions = document.history().entries().len();
+            self.arm(record, document.id(), whistle, actions)?;
         }
         Ok(())
     }
@@ -68,7 +63,22 @@ impl Engine {
             let document = rows::document(&self.db, kind, id)?;
             self.project(*record, &document, &document.fold())?;
         }
+        // A whistle may have come before the findings that decide its timer.
+        self.arm_all()?;
         Ok(records.len())
+    }
+
+    /// Whether what the ladder has to know of a finding is about to change.
+    fn moves_timers(&self, record: i64, row: &FindingRow) -> Result<bool, EngineError> {
+        let mut before = self
+            .db
+            .prepare_cached("SELECT merged_into, category FROM finding WHERE record = ?1")?;
+        let before: Option<(Option<[u8; 16]>, String)> = before
+            .query_row([record], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        Ok(before.is_none_or(|(into, category)| {
+            into.map(RecordId) != row.merged_into || category != row.category
+        }))
     }
 
     fn write_finding(&self, record: i64, row: &FindingRow) -> Result<(), EngineError> {

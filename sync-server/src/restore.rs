@@ -230,7 +230,10 @@ impl Engine {
                 self.escalate_if_due(id, &whistle)?;
                 let state = self.with_document(kind, id, |_, document| Ok(document.fold()))?;
                 match state {
-                    RecordState::Whistle(whistle) => self.answer(id, &whistle),
+                    RecordState::Whistle(whistle) => {
+                        self.answer(id, &whistle)?;
+                        self.reconsider_mark(id, &whistle)
+                    }
                     RecordState::Finding(_) => Ok(()),
                 }
             }

@@ -182,14 +182,14 @@ fn a_bad_body_is_refused_by_status_code_and_sentence() {
             400,
             "malformed",
         ),
-        // A list that claims 2^32 entries in six bytes.
+        // A list that claims 2^32 entries in six bytes is refused by its length.
         (
             "a lying length",
             "/v1/sync",
             token,
             vec![0x9a, 0xff, 0xff, 0xff, 0xff, 0x00],
-            400,
-            "malformed",
+            413,
+            "too_many_envelopes",
         ),
         (
             "cut zstd",

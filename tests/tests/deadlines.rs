@@ -9,7 +9,7 @@ use shaodao_core::domain::action::{
 use shaodao_core::domain::calendar::{Calendar, local_text};
 use shaodao_core::domain::deadline;
 use shaodao_core::domain::directory::Directory;
-use shaodao_core::domain::escalation;
+use shaodao_core::domain::escalation::Case;
 use shaodao_core::domain::ids::{EnvelopeHash, RecordId};
 use shaodao_core::domain::reason::Reason;
 use shaodao_core::domain::record::RecordState;
@@ -136,7 +136,13 @@ impl Sheet {
     }
 
     fn escalates_at(&self, now_ms: i64) -> bool {
-        escalation::due(self.paper.record, &self.whistle(), &self.directory, now_ms).is_some()
+        let case = Case {
+            whistle: self.paper.record,
+            state: &self.whistle(),
+            carried: &[],
+            directory: &self.directory,
+        };
+        case.due(now_ms).is_some()
     }
 }
 

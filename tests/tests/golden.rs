@@ -189,7 +189,33 @@ fn bodies() -> Vec<(RecordKind, Body)> {
             },
         ),
     ];
-    before.into_iter().chain(requests()).collect()
+    before
+        .into_iter()
+        .chain(requests())
+        .chain(ladder())
+        .collect()
+}
+
+/// What stands beside an escalation, with every field in use.
+fn ladder() -> Vec<(RecordKind, Body)> {
+    let bodies = [
+        Body::Uphold {
+            reason: "已派人到场".to_owned(),
+            round: 1,
+        },
+        Body::LastHeard {
+            heard: vec![("org:D01".to_owned(), 1_749_604_320_000)],
+        },
+        Body::MarkDistrict {
+            cause: EscalationCause::NoArrival,
+            round: 1,
+        },
+        Body::WithdrawMark {
+            text: "报到已送达".to_owned(),
+            round: 1,
+        },
+    ];
+    bodies.map(|body| (RecordKind::Whistle, body)).into()
 }
 
 /// Requests, rulings and what changes a clock, with every field in use.

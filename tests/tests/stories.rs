@@ -8,10 +8,12 @@ mod stories {
     mod end_to_end;
     mod enrolment;
     mod escalation;
+    mod ladder;
     mod privacy;
     mod quarantine;
     mod requests;
     mod restore;
+    mod server_clock;
     mod statistics;
     mod storage;
     mod witness;

@@ -86,6 +86,8 @@ fn a_finding_goes_all_the_way_from_four_terminals() {
 
     run(&urban, &["sync"]);
     assert_eq!(run(&urban, &["todo"])[0]["waiting"], "to answer");
+    let outlook = &run(&urban, &["show", &whistle])["outlook"];
+    assert_eq!(outlook["next"]["cause"], "due_passed");
     run(&urban, &["sign", &whistle]);
     run(
         &urban,
@@ -135,6 +137,8 @@ fn a_finding_goes_all_the_way_from_four_terminals() {
     run(&urban, &["sync"]);
 
     run(&secretary, &["sync"]);
+    let outlook = &run(&secretary, &["show", &whistle])["outlook"];
+    assert_eq!(outlook["next"], Json::Null, "answered");
     run(&secretary, &["verify", &whistle, "--text", "复测正常"]);
     run(&secretary, &["conclude", &whistle, "--text", "已处置"]);
     run(

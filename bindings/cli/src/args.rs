@@ -295,6 +295,10 @@ pub enum Command {
     Escalate(Reasoned),
     /// 解除升级 Stand an escalation down
     StandDown(Reasoned),
+    /// 维持升级:调度员裁定 Decide as the dispatcher that an escalation stands
+    Uphold(Reasoned),
+    /// 撤销区级督办标记 Withdraw a mark for the district
+    WithdrawMark(Reasoned),
 
     /// 列表 List findings or whistles, newest first
     List(List),

@@ -479,7 +479,8 @@ fn words_of(body: &Body) -> Option<&str> {
         | Body::Reply { text, .. }
         | Body::Evaluate { text, .. }
         | Body::StandDown { text, .. }
-        | Body::ProposeStandDown { text, .. } => Some(text),
+        | Body::ProposeStandDown { text, .. }
+        | Body::WithdrawMark { text, .. } => Some(text),
         Body::Decline { reason }
         | Body::Withdraw { reason }
         | Body::Reopen { reason }
@@ -491,6 +492,7 @@ fn words_of(body: &Body) -> Option<&str> {
         | Body::AskExtension { reason, .. }
         | Body::AskSuspension { reason, .. }
         | Body::Resume { reason }
+        | Body::Uphold { reason, .. }
         | Body::Recompute { reason, .. } => Some(reason),
         Body::Arrive { away, .. } => away.as_deref(),
         _ => None,

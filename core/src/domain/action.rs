@@ -324,6 +324,37 @@ pub enum Body {
         round: u32,
     },
 
+    /// Whistle, dispatcher: an escalation whose proof cannot be told, or came
+    /// after the street had acted, stands (维持升级).
+    Uphold {
+        /// Why.
+        reason: String,
+        /// Which escalation, from 1.
+        round: u32,
+    },
+    /// Whistle, server: when the phones of overdue targets were last heard of
+    /// (最后联系), before anybody is blamed.
+    LastHeard {
+        /// Targets by key, and the server's time of the newest contact of any
+        /// of their people's phones, Unix milliseconds.
+        heard: Vec<(String, i64)>,
+    },
+    /// Whistle, server: marked for the supervision of the district (提请区级督办);
+    /// a mark, no further whistle.
+    MarkDistrict {
+        /// Why.
+        cause: EscalationCause,
+        /// Counts the marks of this whistle, from 1.
+        round: u32,
+    },
+    /// Whistle, server or dispatcher: a mark is withdrawn (撤销区级督办).
+    WithdrawMark {
+        /// Which proof arrived, or why else, in words.
+        text: String,
+        /// Which mark, from 1.
+        round: u32,
+    },
+
     /// A kind that this build has never heard of: kept, never interpreted.
     Unknown {
         /// Its word.
@@ -394,6 +425,10 @@ impl Body {
             Self::Escalate { .. } => "escalate",
             Self::StandDown { .. } => "stand_down",
             Self::ProposeStandDown { .. } => "propose_stand_down",
+            Self::Uphold { .. } => "uphold",
+            Self::LastHeard { .. } => "last_heard",
+            Self::MarkDistrict { .. } => "mark_district",
+            Self::WithdrawMark { .. } => "withdraw_mark",
             Self::Unknown { kind, .. } => kind,
         }
     }
@@ -481,6 +516,10 @@ pub fn word_zh(word: &str) -> &str {
         "escalate" => "升级",
         "stand_down" => "解除升级",
         "propose_stand_down" => "建议解除升级",
+        "uphold" => "维持升级",
+        "last_heard" => "最后联系",
+        "mark_district" => "提请区级督办",
+        "withdraw_mark" => "撤销区级督办",
         word => word,
     }
 }

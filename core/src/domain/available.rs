@@ -152,6 +152,7 @@ fn of_whistle(whistle: &WhistleState, viewer: &Viewer<'_>) -> Vec<(Facts, Body)>
         text: word(),
     }));
     let round = whistle.escalations.last().map_or(1, |newest| newest.round);
+    let mark = whistle.marks.last().map_or(1, |newest| newest.round);
     bodies.extend([
         Body::Resume { reason: word() },
         Body::Recompute {
@@ -172,6 +173,14 @@ fn of_whistle(whistle: &WhistleState, viewer: &Viewer<'_>) -> Vec<(Facts, Body)>
         Body::StandDown {
             text: word(),
             round,
+        },
+        Body::Uphold {
+            reason: word(),
+            round,
+        },
+        Body::WithdrawMark {
+            text: word(),
+            round: mark,
         },
         Body::Urge { text: word() },
         Body::Note { text: word() },

@@ -53,7 +53,9 @@ pub fn check(action: &Action, directory: &Directory) -> Result<(), Reason> {
         | Body::Object { reason, .. }
         | Body::AskExtension { reason, .. }
         | Body::AskSuspension { reason, .. }
-        | Body::Resume { reason } => required(reason, MAX_TEXT),
+        | Body::Resume { reason }
+        | Body::Uphold { reason, .. }
+        | Body::WithdrawMark { text: reason, .. } => required(reason, MAX_TEXT),
         Body::Recompute { reason, terms, .. } => {
             check_terms(terms.as_ref())?;
             required(reason, MAX_TEXT)
@@ -94,6 +96,7 @@ pub fn check(action: &Action, directory: &Directory) -> Result<(), Reason> {
             in_range((1..=999).contains(heads))?;
             away.as_ref().map_or(Ok(()), |it| required(it, MAX_TEXT))
         }
+        Body::LastHeard { heard } => in_range((1..=MAX_LIST).contains(&heard.len())),
         Body::Merge { into } if *into == action.record => Err(Reason::OutOfRange),
         Body::Issue(order) => check_order(order, directory),
         Body::Summon { targets } => check_targets(targets, directory),

@@ -8,6 +8,7 @@ use super::action::Party;
 use super::calendar::{AreaClass, Calendar, Limit, LimitUnit};
 use super::codes::CodePack;
 use super::ids::PersonId;
+use super::ladder::Ladder;
 use super::place::{GridMap, Position};
 use super::time::TimePolicy;
 
@@ -192,10 +193,6 @@ pub struct Post {
 pub struct Policy {
     /// When a phone's time is believed.
     pub time: TimePolicy,
-    /// Failed verifications that escalate a community whistle.
-    pub failed_verifications: u32,
-    /// Limit of the street whistle that an escalation opens, milliseconds.
-    pub street_limit_ms: i64,
     /// How far from a whistle's place an arrival needs no reason, metres.
     pub arrival_radius_m: u32,
     /// Limit of a target for another round after a failed verification.
@@ -209,17 +206,21 @@ pub struct Policy {
     /// How long a restored server waits for what phones bring before it numbers
     /// and escalates again, milliseconds.
     pub restore_hold_ms: i64,
+    /// How far the server's clock may run from the time that has passed since
+    /// the last look, before deadlines are held, milliseconds.
+    pub clock_jump_ms: i64,
+    /// How long a server may have been down before a person has to say that the
+    /// clock is right, milliseconds.
+    pub downtime_ms: i64,
 }
 
 impl Default for Policy {
-    /// Two failed verifications; three days for the street; 200 m; four working
-    /// hours for rework; fourteen days of lease and of waiting; an hour after a
-    /// restore.
+    /// 200 m; four working hours for rework; ten minutes for the clock, three
+    /// days for a server that is down, fourteen of lease and of waiting, an hour
+    /// after a restore.
     fn default() -> Self {
         Self {
             time: TimePolicy::default(),
-            failed_verifications: 2,
-            street_limit_ms: 3 * 24 * 3_600_000,
             arrival_radius_m: 200,
             rework_limit: Limit {
                 amount: 4,
@@ -228,6 +229,8 @@ impl Default for Policy {
             lease_ms: 14 * 24 * 3_600_000,
             waiting_ms: 14 * 24 * 3_600_000,
             restore_hold_ms: 3_600_000,
+            clock_jump_ms: 10 * 60_000,
+            downtime_ms: 72 * 3_600_000,
         }
     }
 }
@@ -261,6 +264,8 @@ pub struct Directory {
     pub past_calendars: Vec<Calendar>,
     /// What an operator may set.
     pub policy: Policy,
+    /// Who takes over from whom, and why.
+    pub ladder: Ladder,
 }
 
 impl Directory {

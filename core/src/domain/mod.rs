@@ -5,9 +5,10 @@
 //! [`holidays`], [`place`], [`codes`]), who is who ([`directory`]), what can happen ([`order`], [`action`],
 //! [`reason`]), what it amounts to ([`history`], [`finding`], [`whistle`],
 //! [`record`]), who may do it ([`content`], [`rights`], [`available`]), who reads
-//! what is not for everybody ([`private`]), until when ([`deadline`]), who takes
-//! over when nobody answers ([`escalation`]), for how long a silent phone shows
-//! what others did ([`lease`]), and what came of it all ([`statistics`]).
+//! what is not for everybody ([`private`]), until when ([`deadline`], [`ladder`]),
+//! who takes over when nobody answers ([`escalation`]), for how long a silent
+//! phone shows what others did ([`lease`]), and what came of it all
+//! ([`statistics`]).
 
 pub mod ids;
 // Words first.
@@ -48,6 +49,8 @@ pub mod available;
 pub mod private;
 //
 pub mod deadline;
+//
+pub mod ladder;
 //
 pub mod escalation;
 //

@@ -149,22 +149,46 @@ pub enum EscalationCause {
     TwoFailedVerifications,
     /// The secretary says: cannot be solved here.
     Asked,
+    /// Report-by passed, and a mandatory target of the street has not come.
+    NoArrival,
+    /// A target of the street says that the order is not theirs, and is right.
+    ObjectionUpheld,
 }
 
 impl EscalationCause {
+    /// Every cause.
+    pub const ALL: [EscalationCause; 5] = [
+        Self::Asked,
+        Self::TwoFailedVerifications,
+        Self::DuePassed,
+        Self::ObjectionUpheld,
+        Self::NoArrival,
+    ];
+
     /// The stable word.
     pub fn code(self) -> &'static str {
         match self {
             Self::DuePassed => "due_passed",
             Self::TwoFailedVerifications => "two_failed_verifications",
             Self::Asked => "asked",
+            Self::NoArrival => "no_arrival",
+            Self::ObjectionUpheld => "objection_upheld",
+        }
+    }
+
+    /// In Chinese.
+    pub fn zh(self) -> &'static str {
+        match self {
+            Self::DuePassed => "逾期未反馈",
+            Self::TwoFailedVerifications => "多次核实不通过",
+            Self::Asked => "社区申请升级",
+            Self::NoArrival => "逾期未报到",
+            Self::ObjectionUpheld => "退单成立",
         }
     }
 
     /// The cause with this word.
     pub fn from_code(code: &str) -> Option<Self> {
-        [Self::DuePassed, Self::TwoFailedVerifications, Self::Asked]
-            .into_iter()
-            .find(|cause| cause.code() == code)
+        Self::ALL.into_iter().find(|cause| cause.code() == code)
     }
 }

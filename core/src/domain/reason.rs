@@ -197,6 +197,18 @@ reasons! {
     NotEscalated "not_escalated"
         "没有可解除的升级。"
         "There is no escalation to stand down.";
+    /// The dispatcher has decided already.
+    AlreadyUpheld "already_upheld"
+        "调度员已经裁定维持这次升级。"
+        "The dispatcher has decided already that this escalation stands.";
+    /// Another mark is in force.
+    AlreadyMarked "already_marked"
+        "已经提请区级督办。"
+        "This whistle is marked for the district already.";
+    /// No mark to withdraw.
+    NotMarked "not_marked"
+        "没有可撤销的区级督办标记。"
+        "There is no mark for the district to withdraw.";
     /// A whistle of this level has nowhere to go.
     NoHigherLevel "no_higher_level"
         "已经是街道级哨令,没有更高一级可以上报。"

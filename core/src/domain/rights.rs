@@ -195,6 +195,14 @@ const TABLE: &[Row] = {
             None,
         ),
         row(Whistle, &["stand_down"], &[Server, Over(Dispatcher)], None),
+        row(Whistle, &["last_heard", "mark_district"], &[Server], None),
+        row(
+            Whistle,
+            &["withdraw_mark"],
+            &[Server, Over(Dispatcher)],
+            None,
+        ),
+        row(Whistle, &["uphold"], &[Over(Dispatcher)], None),
     ]
 };
 

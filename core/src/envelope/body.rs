@@ -132,8 +132,16 @@ pub fn encode(body: &Body) -> (String, Fields) {
             (2, Value::Int((*round).into())),
         ]
         .into(),
-        Body::StandDown { text, round } | Body::ProposeStandDown { text, round } => {
-            [(0, text_of(text)), (1, Value::Int((*round).into()))].into()
+        Body::StandDown { text, round }
+        | Body::ProposeStandDown { text, round }
+        | Body::WithdrawMark { text, round }
+        | Body::Uphold {
+            reason: text,
+            round,
+        } => [(0, text_of(text)), (1, Value::Int((*round).into()))].into(),
+        Body::LastHeard { heard } => [(0, heard_value(heard))].into(),
+        Body::MarkDistrict { cause, round } => {
+            [(0, text_of(cause.code())), (1, Value::Int((*round).into()))].into()
         }
         Body::Unknown { fields, .. } => fields.clone(),
     };
@@ -289,6 +297,21 @@ fn known(word: &str, fields: &Fields) -> Option<Body> {
             text: text(0)?,
             round: small(1)?,
         },
+        "uphold" => Body::Uphold {
+            reason: text(0)?,
+            round: small(1)?,
+        },
+        "last_heard" => Body::LastHeard {
+            heard: read_heard(fields.get(&0)?)?,
+        },
+        "mark_district" => Body::MarkDistrict {
+            cause: EscalationCause::from_code(&text(0)?)?,
+            round: small(1)?,
+        },
+        "withdraw_mark" => Body::WithdrawMark {
+            text: text(0)?,
+            round: small(1)?,
+        },
         _ => return None,
     })
 }
@@ -399,6 +422,27 @@ fn read_targets(value: &Value) -> Option<Vec<Target>> {
             }),
             _ => None,
         }
+    };
+    list.iter().map(one).collect()
+}
+
+fn heard_value(heard: &[(String, i64)]) -> Value {
+    let one = |(party, at_ms): &(String, i64)| {
+        Value::List(vec![Value::Text(party.clone()), Value::Int(*at_ms)])
+    };
+    Value::List(heard.iter().map(one).collect())
+}
+
+fn read_heard(value: &Value) -> Option<Vec<(String, i64)>> {
+    let Value::List(list) = value else {
+        return None;
+    };
+    let one = |value: &Value| match value {
+        Value::List(parts) => match parts.as_slice() {
+            [Value::Text(party), Value::Int(at_ms)] => Some((party.clone(), *at_ms)),
+            _ => None,
+        },
+        _ => None,
     };
     list.iter().map(one).collect()
 }

@@ -108,6 +108,9 @@ enum Command {
         /// The beginning of the device's id, at least 4 characters.
         device: String,
     },
+    /// What the server believes of its clock.
+    #[command(subcommand)]
+    Clock(ClockCommand),
     /// Look at what was set aside; release it or send it back.
     #[command(subcommand)]
     Quarantine(Quarantine),
@@ -195,9 +198,17 @@ pub fn run(args: Args, config: &Config, directory_json: &[u8]) -> Result<(), Any
     Ok(())
 }
 
+#[derive(Debug, Subcommand)]
+enum ClockCommand {
+    /// Say that the machine's clock is right: deadlines that were held fire.
+    Confirm,
+}
+
 /// Opens the database; where a rehearsal runs on it, in the rehearsal's time.
 fn open(args: &Args, config: &Config, directory_json: &[u8]) -> Result<Engine, AnyError> {
-    let clock = args.rehearsal_ms.map_or(Clock::System, Clock::rehearsal);
+    let clock = args
+        .rehearsal_ms
+        .map_or_else(Clock::system, Clock::rehearsal);
     let engine = Engine::open(&config.data, clock, directory_json)?;
     let rehearsed = db::meta::<i64>(&engine.db, "rehearsal_now_ms")?;
     match (args.rehearsal_ms, rehearsed) {
@@ -279,6 +290,10 @@ fn dispatch(
             let after = import::revert(&before, &older)?;
             let what = format!("back to edition {version}");
             publish(engine, who, &what, &before, &after, dry_run)?
+        }
+        Command::Clock(ClockCommand::Confirm) => {
+            let now_ms = engine.alone(|engine| engine.confirm_clock(who))?;
+            print::clock(now_ms)
         }
         Command::RotateKey => {
             engine.alone(|engine| engine.rotate_key(who))?;

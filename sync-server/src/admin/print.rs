@@ -359,3 +359,11 @@ pub fn unhex(text: &str) -> Option<[u8; 32]> {
         .ok()
         .map(|hash| hash.0)
 }
+
+/// The time that was confirmed.
+pub fn clock(now_ms: i64) -> Said {
+    Said {
+        lines: format!("The clock is right: {}.\n", local_text(now_ms)),
+        json: json!({ "now_ms": now_ms }),
+    }
+}

@@ -9,7 +9,7 @@
 use std::path::Path;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OptionalExtension, ToSql, params};
+use rusqlite::{Connection, OptionalExtension, ToSql, TransactionBehavior, params};
 
 use shaodao_core::document::WriteError;
 use shaodao_core::envelope::OpenError;
@@ -48,15 +48,16 @@ pub enum DbError {
 pub fn open(path: &Path) -> Result<Connection, DbError> {
     let mut db = connect(path)?;
     db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-    let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    // Of two processes that open an empty database one makes it.
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     match version {
         0 => {
-            let transaction = db.transaction()?;
             transaction.execute_batch(include_str!("schema_v1.sql"))?;
             transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
             transaction.commit()?;
         }
-        SCHEMA_VERSION => {}
+        SCHEMA_VERSION => drop(transaction),
         newer => return Err(DbError::Newer(newer)),
     }
     Ok(db)

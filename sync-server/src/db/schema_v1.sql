@@ -142,12 +142,14 @@ CREATE TABLE audience (
     PRIMARY KEY (record, key)
 ) STRICT, WITHOUT ROWID;
 
--- When an open whistle has to be looked at although nothing happens.
+-- What happens next to an open whistle if nobody does anything.
 CREATE TABLE timer (
-    whistle   INTEGER NOT NULL PRIMARY KEY REFERENCES record (id),
-    due_at_ms INTEGER NOT NULL
+    whistle    INTEGER NOT NULL PRIMARY KEY REFERENCES record (id),
+    level      INTEGER NOT NULL,            -- that takes over: 2 street, 3 district
+    generation INTEGER NOT NULL,            -- actions that the whistle had; an older timer fires nothing
+    due_at_ms  INTEGER NOT NULL             -- first moment at which it fires
 ) STRICT;
-CREATE INDEX timer_by_time ON timer (due_at_ms);
+CREATE INDEX timer_by_time ON timer (due_at_ms, whistle);
 -- Each escalation happens once: whoever inserts the row performs it.
 CREATE TABLE escalation (
     whistle BLOB NOT NULL,
@@ -156,6 +158,15 @@ CREATE TABLE escalation (
     into_id BLOB NOT NULL,
     at_ms   INTEGER NOT NULL,
     PRIMARY KEY (whistle, level, round)
+) STRICT, WITHOUT ROWID;
+
+-- Each mark for the district, likewise.
+CREATE TABLE mark (
+    whistle BLOB NOT NULL,
+    round   INTEGER NOT NULL,
+    cause   TEXT NOT NULL,
+    at_ms   INTEGER NOT NULL,
+    PRIMARY KEY (whistle, round)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE number_counter (
@@ -186,6 +197,7 @@ CREATE TABLE finding (
     conflicts      INTEGER NOT NULL,
     traces         INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX finding_by_merge ON finding (merged_into) WHERE merged_into IS NOT NULL;
 CREATE INDEX finding_by_category ON finding (category, reported_at_ms);
 CREATE TABLE whistle (
     record       INTEGER NOT NULL PRIMARY KEY REFERENCES record (id),

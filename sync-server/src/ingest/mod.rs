@@ -129,7 +129,7 @@ impl Engine {
             return Ok(stored.judgement);
         }
         self.check_citation(sealed)?;
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.believed_ms();
         let received_at_ms = received_before_ms.map_or(now_ms, |before| before.min(now_ms));
         self.compare_anchor(sealed, received_at_ms)?;
         self.link(sealed)?;
@@ -145,7 +145,7 @@ impl Engine {
         let seen = self.with_document(action.kind, action.record, |_, document| {
             Ok(document.history().newest())
         })?;
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.believed_ms();
         let length: i64 = db::meta(&self.db, "chain_length")?.unwrap_or(0);
         let newest: Option<[u8; 32]> = db::meta(&self.db, "chain_newest")?;
         let chain = Chain {

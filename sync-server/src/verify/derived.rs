@@ -74,11 +74,9 @@ pub(super) fn compare(
                 };
                 let state = document.fold();
                 engine.project(row, &document, &state)?;
-                if let RecordState::Whistle(whistle) = &state {
-                    let level = whistle.order.as_ref().and_then(|order| order.level.next());
-                    let level = level.map_or(0, |level| i64::from(level.code()));
+                if let RecordState::Whistle(_) = &state {
                     let wanted = escalations.remove(&id).unwrap_or_default();
-                    check_escalations(&engine.db, id, level, &wanted, report)?;
+                    check_escalations(&engine.db, id, &wanted, report)?;
                 }
             }
         }
@@ -87,6 +85,7 @@ pub(super) fn compare(
         differences(engine, table, report)?;
     }
     check_unknown_escalations(&engine.db, implied, report)?;
+    check_marks(&engine.db, implied, report)?;
     check_numbers(&engine.db, implied, report)?;
     uncover(&engine.db)
 }
@@ -148,7 +147,6 @@ fn differences(
 fn check_escalations(
     db: &Connection,
     whistle: RecordId,
-    level: i64,
     wanted: &[(u32, RecordId, i64)],
     report: &mut Report,
 ) -> Result<(), EngineError> {
@@ -159,7 +157,7 @@ fn check_escalations(
     while let Some(row) = rows.next()? {
         let (stored, round): (i64, i64) = (row.get(0)?, row.get(1)?);
         let (into, at_ms): (Vec<u8>, i64) = (row.get(2)?, row.get(3)?);
-        let follows = stored == level
+        let follows = stored == i64::from(Level::Street.code())
             && wanted.iter().any(|(of, opened, when)| {
                 i64::from(*of) == round && opened.0[..] == into[..] && *when == at_ms
             });
@@ -192,6 +190,31 @@ fn check_unknown_escalations(
         if !known {
             report.bad("escalation", hex(&whistle), "nothing was escalated there");
         }
+    }
+    Ok(())
+}
+
+/// Each mark for the district follows from one action, and each action left one.
+fn check_marks(db: &Connection, implied: &Implied, report: &mut Report) -> Result<(), EngineError> {
+    let mut statement = db.prepare_cached("SELECT whistle, round, cause, at_ms FROM mark")?;
+    let mut rows = statement.query([])?;
+    let mut wanted = implied.marks.clone();
+    while let Some(row) = rows.next()? {
+        let whistle: Vec<u8> = row.get(0)?;
+        let mark = (
+            whistle.clone(),
+            row.get(1)?,
+            row.get(2)?,
+            row.get::<_, i64>(3)?,
+        );
+        if !wanted.remove(&mark) {
+            let problem = format!("round {} does not follow from a mark", mark.1);
+            report.bad("mark", hex(&whistle), problem);
+        }
+    }
+    for (whistle, round, ..) in wanted {
+        let problem = format!("round {round} is not there");
+        report.bad("mark", hex(&whistle), problem);
     }
     Ok(())
 }

@@ -29,6 +29,7 @@ use shaodao_core::device::{Captured, Device, DeviceError, Draft, RecordView};
 use shaodao_core::domain::action::{Body as Act, Facts, Order, RecordKind, Target, Value, fact};
 use shaodao_core::domain::action::{Level, Party};
 use shaodao_core::domain::directory::DeviceState;
+use shaodao_core::domain::escalation::Case;
 use shaodao_core::domain::finding::FindingState;
 use shaodao_core::domain::ids::{BootId, RecordId};
 use shaodao_core::domain::private::PrivateKind;
@@ -39,6 +40,7 @@ use shaodao_core::pack;
 use shaodao_core::store::Store;
 use shaodao_server::app::App;
 use shaodao_server::clock::Clock;
+use shaodao_server::engine::Engine;
 use shaodao_server::http::router;
 use shaodao_server::verify::Extent;
 
@@ -87,6 +89,7 @@ pub struct World {
     settled: bool,
     /// Somebody changed the server's database behind its back.
     tampered: bool,
+    pack: Vec<u8>,
 }
 
 struct Server {
@@ -99,6 +102,11 @@ struct Server {
 impl World {
     /// A new street. The folder is emptied first.
     pub fn new(name: &str, seed: u64) -> Self {
+        Self::with_pack(name, seed, pack::HUASHAN.to_vec())
+    }
+
+    /// A new street whose directory starts as this pack.
+    pub fn with_pack(name: &str, seed: u64, pack: Vec<u8>) -> Self {
         println!("world {name}: seed {seed}");
         let folder =
             std::env::temp_dir().join(format!("shaodao-{}-{name}-{seed}", std::process::id()));
@@ -121,6 +129,7 @@ impl World {
             delayed: Vec::new(),
             settled: true,
             tampered: false,
+            pack,
         };
         world.start_server();
         world
@@ -146,7 +155,7 @@ impl World {
         let folder = self.folder.join("server");
         std::fs::create_dir_all(&folder).expect("a folder for the server");
         let clock = Clock::rehearsal(self.now_ms);
-        let started = App::start(&folder, clock.clone(), pack::HUASHAN);
+        let started = App::start(&folder, clock.clone(), &self.pack);
         let (app, writer) = started.expect("the server starts");
         let router = router(app.clone());
         self.server = Some(Server {
@@ -155,6 +164,13 @@ impl World {
             clock,
             writer,
         });
+    }
+
+    /// Stops the server and starts it with a wall clock that is wrong by so much.
+    pub fn restart_server_with_clock_wrong(&mut self, by_ms: i64) {
+        self.stop_server();
+        self.start_server();
+        self.set_server_clock_wrong(by_ms);
     }
 
     /// Takes the server away between two requests; its database is closed when
@@ -168,15 +184,31 @@ impl World {
 
     /// Lets time go by; what is due at the server happens.
     pub fn pass(&mut self, ms: i64) {
+        self.wait(ms);
+        self.look_at_deadlines();
+    }
+
+    /// Lets time go by, and the server does not look at its deadlines.
+    pub fn wait(&mut self, ms: i64) {
         self.now_ms += ms;
         if let Some(server) = &self.server {
             server.clock.set(self.now_ms);
-            let writer = server.app.writer.clone();
-            let fired = writer.submit(|engine| engine.fire_timers());
+        }
+    }
+
+    /// The server looks at its deadlines, if it is up.
+    pub fn look_at_deadlines(&mut self) {
+        if let Some(server) = &self.server {
             self.runtime
-                .block_on(fired)
+                .block_on(server.app.watch_deadlines())
                 .expect("deadlines are looked at");
         }
+    }
+
+    /// Somebody sets the server's wall clock wrong by so much.
+    pub fn set_server_clock_wrong(&mut self, by_ms: i64) {
+        let server = self.server.as_ref().expect("the server is up");
+        server.clock.jump(by_ms);
     }
 
     /// Somebody's phone.
@@ -408,13 +440,30 @@ impl World {
         }
     }
 
+    /// A page of the server, as text.
+    pub fn get(&self, path: &str) -> String {
+        let request = Request::get(path).body(Body::empty()).expect("a request");
+        String::from_utf8_lossy(&self.ask(request).1).into_owned()
+    }
+
+    /// An administrator says that the server's clock is right.
+    pub fn confirm_clock(&mut self) {
+        let confirm = |engine: &mut Engine| engine.confirm_clock("administrator");
+        let writer = self.app().writer.clone();
+        let confirmed = self.runtime.block_on(writer.submit(confirm));
+        confirmed.expect("confirmed");
+    }
+
     /// A request through the server's real handlers: status and body.
     pub fn post(&self, path: &str, token: Option<&str>, body: Vec<u8>) -> (u16, Vec<u8>) {
         let mut request = Request::post(path);
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
-        let request = request.body(Body::from(body)).expect("a request");
+        self.ask(request.body(Body::from(body)).expect("a request"))
+    }
+
+    fn ask(&self, request: Request<Body>) -> (u16, Vec<u8>) {
         let router = self
             .server
             .as_ref()
@@ -448,6 +497,7 @@ impl World {
             self.sync_all();
         }
         self.check();
+        self.check_outlook();
         self.settled = true;
     }
 
@@ -488,6 +538,61 @@ impl World {
                 "{person}: rebuild differs (seed {seed})"
             );
         }
+    }
+
+    /// Timers are as a rebuild would make them; and what a phone says will happen
+    /// next to a whistle is what the server has a timer for, wherever both know
+    /// the same facts.
+    fn check_outlook(&mut self) {
+        let seed = self.seed;
+        let server = self.server_heads();
+        let timers = self.timers();
+        let writer = self.app().writer.clone();
+        let again = self.runtime.block_on(writer.submit(Engine::arm_all));
+        again.expect("timers are armed");
+        assert_eq!(
+            timers,
+            self.timers(),
+            "timers as a rebuild makes them (seed {seed})"
+        );
+        for (person, phone) in &self.phones {
+            for (record, heads) in phone.device.store().heads().expect("heads") {
+                let view = phone.device.show(record).expect("is here");
+                let RecordState::Whistle(state) = &view.state else {
+                    continue;
+                };
+                let carried = phone.device.carried(state).expect("findings");
+                let findings = state.order.as_ref().map_or(0, |it| it.findings.len());
+                if server.get(&record) != Some(&heads) || carried.len() != findings {
+                    continue;
+                }
+                let case = Case {
+                    whistle: record,
+                    state,
+                    carried: &carried,
+                    directory: &phone.device.directory().expect("enrolled"),
+                };
+                let next = case.next().map(|next| next.at_ms + 1);
+                assert_eq!(
+                    next,
+                    timers.get(&record).copied(),
+                    "{person}: {record} has another outlook (seed {seed})"
+                );
+            }
+        }
+    }
+
+    /// The server's timers: when each fires first, by whistle.
+    pub fn timers(&self) -> BTreeMap<RecordId, i64> {
+        let timers = self.app().read(|db| {
+            let mut statement = db.prepare(
+                "SELECT record.record, due_at_ms FROM timer JOIN record ON record.id = whistle",
+            )?;
+            let rows =
+                statement.query_map([], |row| Ok((row.get(0).map(RecordId)?, row.get(1)?)))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        });
+        timers.expect("the server's timers")
     }
 
     /// The server's heads by record.

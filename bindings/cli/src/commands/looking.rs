@@ -86,8 +86,11 @@ impl Hand {
         let mut answer = view.record(&record, stage, &next);
         let (text, confided) = self.confidences(&record)?;
         answer.text.push_str(&text);
+        let (text, outlook) = self.outlook(&record)?;
+        answer.text.push_str(&text);
         if let Some(fields) = answer.json.as_object_mut() {
             fields.insert("confided".to_owned(), confided);
+            fields.insert("outlook".to_owned(), outlook);
         }
         self.beside(&record, &mut answer)?;
         Ok(answer)

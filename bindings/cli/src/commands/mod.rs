@@ -29,6 +29,7 @@ mod statistics;
 mod whistles;
 //
 mod looking;
+mod outlook;
 //
 mod troubles;
 //
@@ -260,6 +261,10 @@ impl Hand {
                 self.on_whistle(&record, Body::AskEscalation { reason })
             }
             Command::StandDown(Reasoned { record, reason }) => self.stand_down(&record, reason),
+            Command::Uphold(Reasoned { record, reason }) => self.uphold(&record, reason),
+            Command::WithdrawMark(Reasoned { record, reason }) => {
+                self.withdraw_mark(&record, reason)
+            }
             Command::List(list) => self.list(list),
             Command::Show { record } => self.show(&record),
             Command::Search { text, limit } => self.search(&text, limit),

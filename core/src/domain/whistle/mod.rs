@@ -19,10 +19,12 @@ use super::history::{Entry, History, Registers, Trace};
 use super::ids::{EnvelopeHash, PersonId, RecordId};
 use super::reason::Reason;
 
+mod mark;
 mod request;
 mod stage;
 mod target;
 
+pub use mark::Mark;
 pub use request::{Ask, Request, Ruling, Supervision};
 pub use stage::{TargetStage, WhistleStage};
 pub use target::{Deed, EntryTime, TargetState};
@@ -42,6 +44,8 @@ pub struct Escalation {
     pub stood_down: Option<String>,
     /// Withdrawal proposed to the dispatcher, and on which proof.
     pub proposed: Option<String>,
+    /// The dispatcher's decision that it stands, and why.
+    pub upheld: Option<String>,
 }
 
 /// A due time that the blower set anew.
@@ -85,6 +89,11 @@ pub struct WhistleState {
     pub escalations: Vec<Escalation>,
     /// Opened by an escalation that was withdrawn, and on which proof.
     pub stood_down: Option<String>,
+    /// Marks for the supervision of the district, oldest first.
+    pub marks: Vec<Mark>,
+    /// When the phones of overdue targets were last heard of, by target, server
+    /// time in milliseconds; as of the newest escalation or mark.
+    pub heard: BTreeMap<String, i64>,
     /// Where the conclusion stands in the history, and its text.
     concluded: Option<(usize, String)>,
     /// Why it was called off.
@@ -119,6 +128,8 @@ impl WhistleState {
             asked: None,
             escalations: Vec::new(),
             stood_down: None,
+            marks: Vec::new(),
+            heard: BTreeMap::new(),
             concluded: None,
             cancelled: None,
             requests: Vec::new(),
@@ -271,12 +282,17 @@ impl WhistleState {
                     at_ms: entry.claim.reading_ms(),
                     stood_down: None,
                     proposed: None,
+                    upheld: None,
                 });
             }
             Body::StandDown { text, round } => self.stand_down(text, *round)?,
             Body::ProposeStandDown { text, round } => {
                 self.escalation_of(*round)?.proposed = Some(text.clone());
             }
+            Body::Uphold { .. }
+            | Body::LastHeard { .. }
+            | Body::MarkDistrict { .. }
+            | Body::WithdrawMark { .. } => self.mark(entry)?,
             _ => return Err(Reason::NoSuchTarget),
         }
         Ok(())
