@@ -399,7 +399,11 @@ impl Engine {
     }
 
     /// Late proof: stands the escalation down, or asks the dispatcher.
-    pub(crate) fn answer(&mut self, record: RecordId, whistle: &WhistleState) -> Result<(), EngineError> {
+    pub(crate) fn answer(
+        &mut self,
+        record: RecordId,
+        whistle: &WhistleState,
+    ) -> Result<(), EngineError> {
         let Some(in_force) = whistle.escalated() else {
             return Ok(());
         };

@@ -3,12 +3,12 @@
 //!
 //! 1. [`Engine::take_private`] stores what a phone brings. Until an accepted
 //!    action cites it, it goes to nobody.
-//! 2. [`Engine::share_private`] follows a finding's state: what is cited gets
+//! 2. `Engine::share_private` follows a finding's state: what is cited gets
 //!    the reader keys of those who need it, what is erased is destroyed.
 //! 3. [`pull`] is what a phone has not got yet.
 //!
 //! What can go wrong: (1) a phone brings without end what no action cites: it
-//! is not taken beyond [`UNCLAIMED`], and stays on the phone; (2) a reader still
+//! is not taken beyond `UNCLAIMED`, and stays on the phone; (2) a reader still
 //! holds an old page of the write-ahead log: the log is emptied at the next
 //! commit that finds it free.
 

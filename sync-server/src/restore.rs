@@ -194,7 +194,7 @@ impl Engine {
     /// Looks at the clock: begins the wait after a restore, or ends it. Whether
     /// it goes on.
     pub(crate) fn hold_on(&mut self) -> Result<bool, EngineError> {
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.believed_ms();
         match db::meta::<i64>(&self.db, HOLD)? {
             None => Ok(false),
             Some(NOT_BEGUN) => {

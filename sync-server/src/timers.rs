@@ -11,10 +11,11 @@
 //!    two servers on one database the second finds the timer gone; one that
 //!    dies in between leaves it as it was.
 //!
-//! What can go wrong: (2) the clock is not plausible: nothing fires, see
-//! [`crate::clock`]; the server was down, and many are due: each whistle goes up
-//! by one level, and the next level has its whole limit from now; (3) one whistle
-//! cannot be read: it is logged and stays due, and the others fire.
+//! What can go wrong: (2) the clock is not plausible: nothing fires, and what
+//! waits for something missing goes on waiting, see [`crate::clock`]; the server
+//! was down, and many are due: each whistle goes up by one level, and the next
+//! level has its whole limit from now; (3) one whistle cannot be read: it is
+//! logged and stays due, and the others fire.
 
 use rusqlite::{OptionalExtension, params};
 
@@ -71,15 +72,15 @@ impl Engine {
     /// # Errors
     /// The database could not; what was not fired stays due.
     pub fn fire_timers(&mut self, after: Option<Timer>, most: u32) -> Result<Fired, EngineError> {
-        if after.is_none() {
-            self.give_up_waiting()?;
-        }
         let jump = self.watch_clock()?;
         if jump.is_some_and(|jump| jump.holds()) {
             return Ok(Fired {
                 jump,
                 ..Fired::default()
             });
+        }
+        if after.is_none() {
+            self.give_up_waiting()?;
         }
         if self.hold_on()? {
             return Ok(Fired {

@@ -179,10 +179,10 @@ fn open(folder: &Path) -> Result<Engine, AnyError> {
 fn clock(folder: &Path) -> Result<Clock, AnyError> {
     let path = folder.join(DATABASE);
     if !path.is_file() {
-        return Ok(Clock::System);
+        return Ok(Clock::system());
     }
     let rehearsed = db::meta::<i64>(&db::connect(&path)?, "rehearsal_now_ms").unwrap_or_default();
-    Ok(rehearsed.map_or(Clock::System, Clock::rehearsal))
+    Ok(rehearsed.map_or_else(Clock::system, Clock::rehearsal))
 }
 
 fn tell(as_json: bool, json: serde_json::Value, text: &str) {

@@ -302,7 +302,7 @@ impl Engine {
     /// # Errors
     /// The database could not.
     pub fn give_up_waiting(&mut self) -> Result<usize, EngineError> {
-        let before_ms = self.clock.now_ms() - self.directory.policy.waiting_ms;
+        let before_ms = self.believed_ms() - self.directory.policy.waiting_ms;
         let waiting: Vec<i64> = {
             let mut statement = self.db.prepare_cached(
                 "SELECT DISTINCT envelope.id FROM waiting

@@ -5,7 +5,7 @@
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
-use shaodao_core::domain::action::RecordKind;
+use shaodao_core::domain::action::{Level, RecordKind};
 use shaodao_core::domain::ids::RecordId;
 use shaodao_core::domain::record::RecordState;
 

@@ -25,7 +25,7 @@ pub(super) struct Implied {
     /// Escalations by whistle: round, the whistle opened, when.
     pub escalations: BTreeMap<RecordId, Vec<(u32, RecordId, i64)>>,
     /// Marks for the district: whistle, round, cause, when.
-    pub marks: BTreeSet<(Vec<u8>, i64, i64, i64)>,
+    pub marks: BTreeSet<(Vec<u8>, i64, String, i64)>,
     /// The highest number given, by category and date.
     pub numbers: BTreeMap<String, i64>,
     /// Records that have an accepted envelope, and those that have only others.
@@ -258,7 +258,7 @@ fn imply(stored: &Stored, sealed: &Sealed, implied: &mut Implied) {
             let whistle = action.record.0.to_vec();
             implied
                 .marks
-                .insert((whistle, i64::from(*round), i64::from(cause.code()), at_ms));
+                .insert((whistle, i64::from(*round), cause.code().to_owned(), at_ms));
         }
         Body::Number => {
             if let Some(Value::Text(number)) = action.facts.get(fact::NUMBER)

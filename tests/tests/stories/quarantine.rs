@@ -218,6 +218,11 @@ fn a_missing_action_is_seen_until_it_arrives_and_is_not_waited_for_for_ever() {
     // After the policy's fortnight it is judged without what never came.
     world.pass(13 * DAY_MS);
     assert_eq!(world.server_count(waiting), 1);
+    // Not by a clock that nobody believes.
+    world.set_server_clock_wrong(30 * DAY_MS);
+    world.look_at_deadlines();
+    assert_eq!(world.server_count(waiting), 1);
+    world.set_server_clock_wrong(-30 * DAY_MS);
     world.pass(DAY_MS);
     assert_eq!(world.server_count(waiting), 0);
     world.push_only(HEAD, &[1]);

@@ -16,6 +16,7 @@ use shaodao_server::audit;
 use shaodao_server::clock::Clock;
 use shaodao_server::engine::Engine;
 use shaodao_server::ingest::Arrived;
+use shaodao_server::timers::BATCH;
 use shaodao_tests::world::{HOUR_MS, MORNING_MS, finding_facts, order};
 
 use super::COVERED;
@@ -197,7 +198,7 @@ impl Street {
         self.clock.set(self.now_ms);
         let fired = self
             .engine
-            .in_transaction(|engine| engine.in_savepoint(Engine::fire_timers));
+            .in_transaction(|engine| engine.in_savepoint(|engine| engine.fire_timers(None, BATCH)));
         fired.expect("commits").expect("fires");
     }
 
