@@ -31,11 +31,10 @@ use crate::domain::action::{Action, Body, Facts, Level, RecordKind, Value, fact}
 use crate::domain::available::{Available, Viewer, available_actions};
 use crate::domain::directory::{DeviceState, Directory};
 use crate::domain::escalation::{self, Carried};
-use crate::domain::finding::{FindingState, Sighting};
+use crate::domain::finding::Sighting;
 use crate::domain::history::History;
-use crate::domain::ids::{DeviceId, EnvelopeHash, PersonId, PrivateId, RecordId};
+use crate::domain::ids::{DeviceId, EnvelopeHash, PersonId, RecordId};
 use crate::domain::lease::Blind;
-use crate::domain::private::{Confided, MAX_PRIVATE, PrivateKind};
 use crate::domain::reason::Reason;
 use crate::domain::record::{RecordState, Refused, capture};
 use crate::domain::statistics::{self, Grouping, Period, Statistics};
@@ -43,7 +42,6 @@ use crate::domain::time::{Claim, Moment};
 use crate::domain::whistle::WhistleState;
 use crate::envelope::{Envelope, OpenError};
 use crate::pack::{self, PackError};
-use crate::seal;
 use crate::store::apply::Applied;
 use crate::store::opening::{Check, Report};
 use crate::store::read::{FindingSummary, WhistleSummary};
@@ -61,10 +59,13 @@ mod home;
 //
 pub mod enrol;
 //
+pub mod confidence;
+//
 pub mod sight;
 //
 pub mod troubles;
 
+pub use confidence::Confidence;
 pub use home::Home;
 
 /// Name of the database in the phone's folder.
@@ -202,18 +203,6 @@ pub struct RecordView {
     pub history: History,
     /// Where each envelope stands, set-aside ones included.
     pub account: Vec<(EnvelopeHash, Standing, Option<Reason>)>,
-}
-
-/// Personal data beside a finding, as this phone may show it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Confidence {
-    /// Which.
-    pub item: PrivateId,
-    /// What everybody sees of it.
-    pub confided: Confided,
-    /// The text; `None` if it is erased, has not arrived, or is not meant for
-    /// this phone.
-    pub text: Option<String>,
 }
 
 /// What came of the whistles of a period.
@@ -421,67 +410,6 @@ impl Device {
         draft: Draft,
     ) -> Result<Captured, DeviceError> {
         self.capture_along(now, rng, draft, Along::default())
-    }
-
-    /// Leaves personal data beside a finding: the text under a key of its own,
-    /// for those who need it ([`crate::domain::private`]).
-    ///
-    /// # Errors
-    /// See [`DeviceError`]; nothing was saved.
-    pub fn confide(
-        &mut self,
-        now: Moment,
-        rng: &mut impl Rng,
-        finding: RecordId,
-        kind: PrivateKind,
-        text: &str,
-    ) -> Result<Captured, DeviceError> {
-        let refused = |reason| Refused {
-            state: "new",
-            action: "confide".to_owned(),
-            reason,
-        };
-        if text.trim().is_empty() {
-            return Err(refused(Reason::Empty).into());
-        }
-        if text.chars().count() > MAX_PRIVATE {
-            return Err(refused(Reason::TooLong).into());
-        }
-        let sealed = seal::seal(rng, finding, kind, text).map_err(|_| refused(Reason::TooLong))?;
-        let item = sealed.id;
-        let draft = Draft::on(RecordKind::Finding, finding, Body::Confide { item, kind });
-        let along = Along {
-            confided: Some(&sealed),
-            ..Along::default()
-        };
-        self.capture_along(now, rng, draft, along)
-    }
-
-    /// The personal data of a finding, as far as this phone may read it.
-    ///
-    /// # Errors
-    /// See [`DeviceError`].
-    pub fn confidences(
-        &self,
-        record: RecordId,
-        finding: &FindingState,
-    ) -> Result<Vec<Confidence>, DeviceError> {
-        let mut confidences = Vec::new();
-        for (item, confided) in &finding.confided {
-            let text = match (&confided.erased, self.store.private(*item)?) {
-                (Some(_), _) => None,
-                (None, None) => None,
-                (None, Some(sealed)) => {
-                    seal::open(&sealed.key, record, confided.kind, &sealed.ciphertext).ok()
-                }
-            };
-            confidences.push(Confidence {
-                item: *item,
-                confided: confided.clone(),
-                text,
-            });
-        }
-        Ok(confidences)
     }
 
     /// Does an action, with what is saved along with it.

@@ -325,10 +325,11 @@ impl Engine {
         )?;
         let now_ms = self.clock.now_ms();
         let about = format!("{}, device {}", candidate.person, candidate.device);
-        Ok(match stage {
+        match stage {
             Stage::Confirmed => audit::device(&self.db, now_ms, "confirm", who, candidate.device)?,
             _ => db::audit(&self.db, now_ms, "decline", who, &about)?,
-        })
+        }
+        Ok(())
     }
 
     fn candidate(&self, which: &str) -> Result<Candidate, EngineError> {

@@ -86,9 +86,10 @@ fn every_order_ends_in_the_same_record() {
         }
     }
     println!("{escalated} escalations, {stood_down} stood down");
-    // Three orders for each clock have the proof arrive after the escalation,
-    // or the clock of one that arrives before it in doubt.
-    assert_eq!(stood_down, 6, "late proof was met with");
+    // Three orders have the proof arrive after the escalation, two of them with
+    // a clock in doubt: in the third the server has not looked yet when all of
+    // it arrives at once, and nothing is escalated only to be stood down.
+    assert_eq!(stood_down, 5, "late proof was met with");
     world.settle();
 }
 

@@ -20,12 +20,16 @@ use street::Street;
 
 /// Every table that `verify` answers for, with the columns of it; all of them
 /// where none are named.
-const COVERED: [(&str, &[&str]); 15] = [
+const COVERED: [(&str, &[&str]); 16] = [
     ("envelope", &[]),
     ("feed", &[]),
     ("signed_head", &["position", "signature"]),
     ("audit", &[]),
-    ("device", &["device", "person", "key", "enrolled_ms"]),
+    (
+        "device",
+        &["device", "person", "key", "enrolled_ms", "state"],
+    ),
+    ("edition", &[]),
     ("meta", &["name", "value"]),
     ("record", &[]),
     ("finding", &[]),

@@ -78,8 +78,9 @@ impl Street {
         let enrolled = self.engine.in_transaction(|engine| {
             let db = engine.connection();
             db.execute(
-                "INSERT INTO device (device, person, key, app, enrolled_ms)
-                 VALUES (?1, ?2, ?3, 'test', ?4)",
+                "INSERT INTO device (device, person, key, token_expires_ms, app, enrolled_ms,
+                                     state, backlog)
+                 VALUES (?1, ?2, ?3, 0, 'test', ?4, 1, 0)",
                 rusqlite::params![
                     person.device.0,
                     person.id.0,
