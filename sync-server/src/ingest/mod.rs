@@ -2,7 +2,7 @@
 //!
 //! 1. [`check`] (outside the writer): size, canonical form, device, person,
 //!    street, signature. What fails is refused: counted, not stored.
-//! 2. [`Engine::judge`] (inside): known already? chain number used twice? its
+//! 2. [`Engine::judge_all`] (inside): known already? chain number used twice? its
 //!    device active? every cited envelope here? Permitted and possible on what
 //!    its author had seen?
 //! 3. The same `write` as on the phone; the fold says whether it still has an
