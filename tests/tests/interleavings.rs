@@ -86,9 +86,9 @@ fn every_order_ends_in_the_same_record() {
         }
     }
     println!("{escalated} escalations, {stood_down} stood down");
-    // Three orders have the proof arrive after the escalation, two of them with
-    // a clock in doubt: in the third the server has not looked yet when all of
-    // it arrives at once, and nothing is escalated only to be stood down.
+    // Two orders for each clock have the proof arrive after the escalation. In one
+    // more it arrives when it is due and nobody has looked: a clock in doubt is
+    // then escalated and answered, one that is believed is not.
     assert_eq!(stood_down, 5, "late proof was met with");
     world.settle();
 }
