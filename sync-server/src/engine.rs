@@ -26,6 +26,7 @@ use shaodao_core::document::Document;
 use shaodao_core::domain::action::RecordKind;
 use shaodao_core::domain::directory::{DeviceState, Directory};
 use shaodao_core::domain::ids::{BootId, DeviceId, EnvelopeHash, PersonId, RecordId};
+use shaodao_core::domain::record::RecordState;
 use shaodao_core::envelope::Sealed;
 use shaodao_core::pack::PackError;
 use shaodao_core::sync::enrol::ALPHABET;
@@ -323,6 +324,15 @@ impl Engine {
     /// The database could not.
     pub fn end_rehearsal(&mut self) -> Result<(), EngineError> {
         Ok(db::delete_meta(&self.db, "rehearsal_now_ms")?)
+    }
+
+    /// What a record is now.
+    pub(crate) fn state_of(
+        &mut self,
+        kind: RecordKind,
+        id: RecordId,
+    ) -> Result<RecordState, EngineError> {
+        self.with_document(kind, id, |_, document| Ok(document.fold()))
     }
 
     /// Runs `work` on a record's document, taken from memory or rebuilt.

@@ -61,12 +61,7 @@ impl Engine {
     pub(crate) fn draw_consequences(&mut self) -> Result<(), EngineError> {
         while let Some(sealed) = self.accepted.pop_front() {
             let action = &sealed.envelope.action;
-            let state =
-                self.with_document(
-                    action.kind,
-                    action.record,
-                    |_, document| Ok(document.fold()),
-                )?;
+            let state = self.state_of(action.kind, action.record)?;
             self.follow(&sealed, &state)?;
         }
         Ok(())
@@ -138,8 +133,7 @@ impl Engine {
     fn look_again(&mut self, finding: RecordId) -> Result<(), EngineError> {
         for whistle in self.whistles_of(finding)? {
             let (kind, id) = rows::record_at(&self.db, whistle)?;
-            let state = self.with_document(kind, id, |_, document| Ok(document.fold()))?;
-            if let RecordState::Whistle(whistle) = state {
+            if let RecordState::Whistle(whistle) = self.state_of(kind, id)? {
                 self.escalate_if_due(id, &whistle)?;
             }
         }
@@ -283,10 +277,7 @@ impl Engine {
         self.at(Step::StreetOpened);
         self.say_last_heard(record, whistle, cause)?;
         // What has arrived already may be proof whose time nobody can tell.
-        let state = self.with_document(RecordKind::Whistle, record, |_, document| {
-            Ok(document.fold())
-        })?;
-        if let RecordState::Whistle(whistle) = state {
+        if let RecordState::Whistle(whistle) = self.state_of(RecordKind::Whistle, record)? {
             self.answer(record, &whistle)?;
         }
         tracing::info!(whistle = %record, %into, cause = cause.code(), "escalated");
@@ -407,9 +398,7 @@ impl Engine {
         let Some(in_force) = whistle.escalated() else {
             return Ok(());
         };
-        let street = self.with_document(RecordKind::Whistle, in_force.into, |_, document| {
-            Ok(document.fold())
-        })?;
+        let street = self.state_of(RecordKind::Whistle, in_force.into)?;
         let RecordState::Whistle(street) = street else {
             return Ok(());
         };
@@ -449,13 +438,7 @@ impl Engine {
         let Some(other) = parent.or(newest.map(|escalation| escalation.into)) else {
             return Ok(());
         };
-        let state =
-            self.with_document(
-                RecordKind::Whistle,
-                other,
-                |_, document| Ok(document.fold()),
-            )?;
-        let RecordState::Whistle(state) = state else {
+        let RecordState::Whistle(state) = self.state_of(RecordKind::Whistle, other)? else {
             return Ok(());
         };
         let round = match parent {

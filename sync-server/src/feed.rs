@@ -149,7 +149,7 @@ impl Engine {
     /// Widens a record because a linked one has changed.
     fn widen_linked(&mut self, record: i64) -> Result<(), EngineError> {
         let (kind, id) = rows::record_at(&self.db, record)?;
-        let state = self.with_document(kind, id, |_, document| Ok(document.fold()))?;
+        let state = self.state_of(kind, id)?;
         self.widen(record, &state).map(drop)
     }
 

@@ -163,7 +163,7 @@ impl Engine {
             return Ok(None);
         }
         let kind = RecordKind::Finding;
-        let state = self.with_document(kind, id, |_, document| Ok(document.fold()))?;
+        let state = self.state_of(kind, id)?;
         Ok(match state {
             RecordState::Finding(finding) => Some(finding),
             RecordState::Whistle(_) => None,
@@ -172,7 +172,7 @@ impl Engine {
 
     fn whistle(&mut self, id: RecordId) -> Result<Option<WhistleState>, EngineError> {
         let kind = RecordKind::Whistle;
-        let state = self.with_document(kind, id, |_, document| Ok(document.fold()))?;
+        let state = self.state_of(kind, id)?;
         Ok(match state {
             RecordState::Whistle(whistle) => Some(*whistle),
             RecordState::Finding(_) => None,

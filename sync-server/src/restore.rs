@@ -224,12 +224,11 @@ impl Engine {
     /// Does what follows from a record as it is now.
     fn catch_up(&mut self, record: i64) -> Result<(), EngineError> {
         let (kind, id) = rows::record_at(&self.db, record)?;
-        match self.with_document(kind, id, |_, document| Ok(document.fold()))? {
+        match self.state_of(kind, id)? {
             RecordState::Finding(finding) => self.number(id, &finding),
             RecordState::Whistle(whistle) => {
                 self.escalate_if_due(id, &whistle)?;
-                let state = self.with_document(kind, id, |_, document| Ok(document.fold()))?;
-                match state {
+                match self.state_of(kind, id)? {
                     RecordState::Whistle(whistle) => {
                         self.answer(id, &whistle)?;
                         self.reconsider_mark(id, &whistle)

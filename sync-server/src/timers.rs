@@ -73,20 +73,18 @@ impl Engine {
     /// The database could not; what was not fired stays due.
     pub fn fire_timers(&mut self, after: Option<Timer>, most: u32) -> Result<Fired, EngineError> {
         let jump = self.watch_clock()?;
+        let nothing = Fired {
+            jump,
+            ..Fired::default()
+        };
         if jump.is_some_and(|jump| jump.holds()) {
-            return Ok(Fired {
-                jump,
-                ..Fired::default()
-            });
+            return Ok(nothing);
         }
         if after.is_none() {
             self.give_up_waiting()?;
         }
         if self.hold_on()? {
-            return Ok(Fired {
-                jump,
-                ..Fired::default()
-            });
+            return Ok(nothing);
         }
         let due = self.due_timers(after, most, self.clock.now_ms())?;
         let mut performed = 0;
@@ -321,8 +319,7 @@ impl Engine {
         }
         self.at(Step::TimerTaken);
         let (kind, id) = rows::record_at(&self.db, timer.record)?;
-        let state = self.with_document(kind, id, |_, document| Ok(document.fold()))?;
-        let RecordState::Whistle(whistle) = state else {
+        let RecordState::Whistle(whistle) = self.state_of(kind, id)? else {
             return Ok(false);
         };
         let followed = self.escalate_if_due(id, &whistle)?;
