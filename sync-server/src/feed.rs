@@ -73,7 +73,7 @@ impl Engine {
         envelope: i64,
         state: &RecordState,
     ) -> Result<(), EngineError> {
-        let linked = self.widen(record, state)?;
+        let linked = self.widen(record, state, Some(envelope))?;
         let audience = self.audience(record)?;
         self.append(envelope, &audience)?;
         for record in linked {
@@ -103,8 +103,14 @@ impl Engine {
     }
 
     /// Adds the keys that follow from a record's state; returns the records
-    /// whose audience depends on this one's.
-    fn widen(&mut self, record: i64, state: &RecordState) -> Result<Vec<i64>, EngineError> {
+    /// whose audience depends on this one's. `next` is an envelope that is
+    /// published right after.
+    fn widen(
+        &mut self,
+        record: i64,
+        state: &RecordState,
+        next: Option<i64>,
+    ) -> Result<Vec<i64>, EngineError> {
         let (_, id) = rows::record_at(&self.db, record)?;
         let mut keys = BTreeSet::new();
         let mut linked = Vec::new();
@@ -142,7 +148,7 @@ impl Engine {
                 }
             }
         }
-        self.add_keys(record, keys)?;
+        self.add_keys(record, keys, next)?;
         Ok(linked)
     }
 
@@ -150,12 +156,17 @@ impl Engine {
     fn widen_linked(&mut self, record: i64) -> Result<(), EngineError> {
         let (kind, id) = rows::record_at(&self.db, record)?;
         let state = self.state_of(kind, id)?;
-        self.widen(record, &state).map(drop)
+        self.widen(record, &state, None).map(drop)
     }
 
-    /// Adds keys to a record's audience; its history is published again for
-    /// those that are new.
-    fn add_keys(&mut self, record: i64, keys: BTreeSet<String>) -> Result<(), EngineError> {
+    /// Adds keys to a record's audience; its history, without `next`, is
+    /// published again for those that are new.
+    fn add_keys(
+        &mut self,
+        record: i64,
+        keys: BTreeSet<String>,
+        next: Option<i64>,
+    ) -> Result<(), EngineError> {
         let mut new = BTreeSet::new();
         for name in keys {
             let key = self.key_id(&name)?;
@@ -171,13 +182,11 @@ impl Engine {
             return Ok(());
         }
         let history: Vec<i64> = {
-            // The envelope being accepted is stored but not published yet.
             let mut statement = self.db.prepare_cached(
-                "SELECT id FROM envelope WHERE record = ?1 AND standing IN (1, 2)
-                     AND EXISTS (SELECT 1 FROM feed WHERE feed.envelope = envelope.id)
-                 ORDER BY id",
+                "SELECT id FROM envelope
+                 WHERE record = ?1 AND standing IN (1, 2) AND id IS NOT ?2 ORDER BY id",
             )?;
-            let rows = statement.query_map([record], |row| row.get(0))?;
+            let rows = statement.query_map(params![record, next], |row| row.get(0))?;
             rows.collect::<Result<_, _>>()?
         };
         for envelope in history {

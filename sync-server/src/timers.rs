@@ -17,6 +17,8 @@
 //! level has its whole limit from now; (3) one whistle cannot be read: it is
 //! logged and stays due, and the others fire.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{OptionalExtension, params};
 
 use shaodao_core::domain::escalation::{self, Carried, Case, To};
@@ -211,23 +213,30 @@ impl Engine {
     /// # Errors
     /// The database could not.
     pub(crate) fn arm_whistles_of(&mut self, finding: RecordId) -> Result<(), EngineError> {
-        let whistles: Vec<i64> = {
-            let mut statement = self.db.prepare_cached(
-                "WITH RECURSIVE doubles (id) AS (
-                     SELECT ?1 UNION
-                     SELECT record.record FROM doubles
-                     JOIN finding ON finding.merged_into = doubles.id
-                     JOIN record ON record.id = finding.record)
-                 SELECT DISTINCT whistle FROM whistle_finding
-                 JOIN doubles ON doubles.id = whistle_finding.finding ORDER BY whistle",
-            )?;
-            let rows = statement.query_map([finding.0], |row| row.get(0))?;
-            rows.collect::<Result<_, _>>()?
-        };
+        // Two small lookups a finding: a recursive query would make a table of
+        // its own for every new finding.
+        let mut doubles = BTreeSet::from([finding]);
+        let mut ask = vec![finding];
+        let mut whistles = BTreeSet::new();
+        while let Some(finding) = ask.pop() {
+            whistles.extend(self.whistles_of(finding)?);
+            let those = self.doubles_of(finding)?;
+            ask.extend(those.into_iter().filter(|double| doubles.insert(*double)));
+        }
         for record in whistles {
             self.arm_again(record)?;
         }
         Ok(())
+    }
+
+    /// The findings that were merged into this one.
+    fn doubles_of(&self, finding: RecordId) -> Result<Vec<RecordId>, EngineError> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT record.record FROM finding JOIN record ON record.id = finding.record
+             WHERE finding.merged_into = ?1",
+        )?;
+        let rows = statement.query_map([finding.0], |row| row.get(0).map(RecordId))?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Arms all timers again, after the policy, the ladder or the calendar has
