@@ -421,7 +421,7 @@ impl Device {
         along: Along<'_>,
     ) -> Result<Captured, DeviceError> {
         let document = match draft.record {
-            None => Document::new(draft.kind, RecordId::random(rng))?,
+            None => Document::new(draft.kind, RecordId::random(rng)),
             Some(record) => self.document(record)?,
         };
         self.capture_on(now, document, draft.facts, draft.body, along)

@@ -36,8 +36,7 @@ impl Engine {
             Rows::Whistle(row) => self.write_whistle(record, &row)?,
         }
         if let RecordState::Whistle(whistle) = state {
-            let actions = document.history().entries().len();
-            self.arm(record, document.id(), whistle, actions)?;
+            self.arm(record, document.id(), whistle, document.len())?;
         }
         Ok(())
     }

@@ -99,7 +99,7 @@ impl Device {
         let document = match self.store.kind_of(action.record)? {
             Some(_) => self.document(action.record)?,
             // Refused by name unless the action begins the record.
-            None => Document::new(action.kind, action.record)?,
+            None => Document::new(action.kind, action.record),
         };
         let along = Along {
             salvaged: Some(salvaged.hash),

@@ -18,9 +18,9 @@ use std::collections::BTreeMap;
 
 use automerge::transaction::{CommitOptions, Transactable};
 use automerge::{
-    ActorId, Automerge, AutomergeError, ChangeHash, ObjType, ROOT, ReadDoc, ScalarValue,
+    ActorId, Automerge, AutomergeError, ChangeHash, ObjId, ROOT, ReadDoc, ScalarValue,
+    Value as AmValue,
 };
-use automerge::{ObjId, Value as AmValue};
 
 use crate::domain::action::{RecordKind, Value};
 use crate::domain::history::{Entry, History, Register, Registers};
@@ -33,6 +33,12 @@ pub mod rows;
 
 /// The most actions a document may have.
 pub const MAX_ACTIONS: usize = 500;
+
+/// Before the name of a fact in the document's one map.
+const FACT: &str = "fact/";
+/// Under this name every change says which envelope it is: a head names the
+/// envelope, and a change without facts is one all the same.
+const ENVELOPE: &str = "envelope";
 
 /// An envelope that cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -84,35 +90,18 @@ pub struct Document {
     id: RecordId,
     kind: RecordKind,
     engine: Automerge,
-    facts: ObjId,
-    actions: ObjId,
-    genesis: ChangeHash,
     members: BTreeMap<EnvelopeHash, (ChangeHash, Member)>,
 }
 
 impl Document {
-    /// A document without actions. Every replica derives the same first change
-    /// from the record's kind and id.
-    ///
-    /// # Errors
-    /// The merge engine refused it: a defect.
-    pub fn new(kind: RecordKind, id: RecordId) -> Result<Self, WriteError> {
-        let mut engine = Automerge::new().with_actor(ActorId::from(id.as_bytes()));
-        let mut transaction = engine.transaction();
-        transaction.put(ROOT, "kind", i64::from(kind.code()))?;
-        let facts = transaction.put_object(ROOT, "facts", ObjType::Map)?;
-        let actions = transaction.put_object(ROOT, "actions", ObjType::Map)?;
-        transaction.commit_with(CommitOptions::default().with_time(0));
-        let genesis = engine.get_heads().first().copied();
-        Ok(Self {
+    /// A document without actions.
+    pub fn new(kind: RecordKind, id: RecordId) -> Self {
+        Self {
             id,
             kind,
-            engine,
-            facts,
-            actions,
-            genesis: genesis.ok_or(AutomergeError::Fail)?,
+            engine: Automerge::new(),
             members: BTreeMap::new(),
-        })
+        }
     }
 
     /// A document made of these members, given in any order; those whose
@@ -125,7 +114,7 @@ impl Document {
         id: RecordId,
         members: Vec<Member>,
     ) -> Result<(Self, Vec<Member>), WriteError> {
-        let mut document = Self::new(kind, id)?;
+        let mut document = Self::new(kind, id);
         let mut waiting = members;
         loop {
             let before = waiting.len();
@@ -166,9 +155,6 @@ impl Document {
             let (change, _) = self.members.get(seen).ok_or(WriteError::Unknown(*seen))?;
             causes.push(*change);
         }
-        if causes.is_empty() {
-            causes.push(self.genesis);
-        }
         let change = self.derive(&causes, &member)?;
         self.members.insert(hash, (change, member));
         Ok(())
@@ -185,10 +171,10 @@ impl Document {
         wanted.sort_unstable();
         wanted.dedup();
         if heads == wanted {
-            return transact(&mut self.engine, &self.facts, &self.actions, member);
+            return transact(&mut self.engine, member);
         }
         let mut fork = self.engine.fork_at(&wanted)?;
-        let hash = transact(&mut fork, &self.facts, &self.actions, member)?;
+        let hash = transact(&mut fork, member)?;
         let change = fork.get_last_local_change().ok_or(AutomergeError::Fail)?;
         self.engine.apply_changes([change])?;
         Ok(hash)
@@ -242,11 +228,14 @@ impl Document {
         let mut authors: BTreeMap<[u8; 16], EnvelopeHash> = BTreeMap::new();
         authors.extend(self.members.keys().map(|hash| (hash.short(), *hash)));
         let mut registers = Registers::new();
-        for name in self.engine.keys(&self.facts) {
+        for key in self.engine.keys(ROOT) {
+            let Some(name) = key.strip_prefix(FACT) else {
+                continue;
+            };
             // automerge lists a key's values with the winner last.
             let mut values: Vec<(Value, EnvelopeHash)> = self
                 .engine
-                .get_all(&self.facts, name.as_str())
+                .get_all(ROOT, key.as_str())
                 .unwrap_or_default()
                 .into_iter()
                 .filter_map(|(value, op)| Some((scalar(&value)?, author(&authors, &op)?)))
@@ -261,7 +250,7 @@ impl Document {
                 by,
                 others: values,
             };
-            registers.insert(name, register);
+            registers.insert(name.to_owned(), register);
         }
         registers
     }
@@ -311,25 +300,16 @@ impl Document {
     }
 }
 
-fn transact(
-    engine: &mut Automerge,
-    facts: &ObjId,
-    actions: &ObjId,
-    member: &Member,
-) -> Result<ChangeHash, WriteError> {
-    let Sealed {
-        envelope,
-        hash,
-        bytes,
-    } = &member.sealed;
+fn transact(engine: &mut Automerge, member: &Member) -> Result<ChangeHash, WriteError> {
+    let Sealed { envelope, hash, .. } = &member.sealed;
     // The author of a change is the action itself, by its hash: no two actions
     // share an author, whatever ids a hostile phone makes up.
     engine.set_actor(ActorId::from(hash.short().as_slice()));
     let mut transaction = engine.transaction();
     for (name, value) in &envelope.action.facts {
-        transaction.put(facts, name.as_str(), to_scalar(value))?;
+        transaction.put(ROOT, format!("{FACT}{name}"), to_scalar(value))?;
     }
-    transaction.put(actions, hash.to_string(), ScalarValue::Bytes(bytes.clone()))?;
+    transaction.put(ROOT, ENVELOPE, ScalarValue::Bytes(hash.0.to_vec()))?;
     let options = CommitOptions::default().with_time(envelope.claim.wall_ms / 1_000);
     let (change, _) = transaction.commit_with(options);
     Ok(change.ok_or(AutomergeError::Fail)?)

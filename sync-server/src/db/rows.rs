@@ -163,7 +163,7 @@ pub fn is_cloned(
 /// See [`DbError`].
 pub fn document(db: &Connection, kind: RecordKind, id: RecordId) -> Result<Document, DbError> {
     let Some(row) = record(db, id)? else {
-        return Ok(Document::new(kind, id)?);
+        return Ok(Document::new(kind, id));
     };
     let mut statement = db.prepare_cached(
         "SELECT bytes, hash, standing, reason, seen, received_at_ms FROM envelope
