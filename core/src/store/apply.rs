@@ -11,7 +11,7 @@ use super::write::{
     members, record_row, standing, write_record, write_search,
 };
 use super::{
-    ROWS_DIRECTORY, Store, StoreError, authentic, get_meta, private, put_meta, put_progress,
+    Flush, ROWS_DIRECTORY, Store, StoreError, authentic, get_meta, private, put_meta, put_progress,
 };
 use crate::document::rows::{changes_by_receipt, search_text};
 use crate::document::{Document, Member};
@@ -59,10 +59,15 @@ impl Store {
         contact: LastContact,
     ) -> Result<Applied, StoreError> {
         let mut progress = self.progress()?;
-        self.db.pragma_update(None, "synchronous", "NORMAL")?;
-        let applied = self.apply_in_transaction(settlement, contact, &mut progress);
-        self.db.pragma_update(None, "synchronous", "FULL")?;
-        let applied = applied?;
+        // The journal lets go of what has a verdict, so a verdict is flushed; a
+        // page that a power cut takes is only pulled again.
+        let flush = match settlement.judgements.is_empty() {
+            true => Flush::Later,
+            false => Flush::Now,
+        };
+        let applied = self.flushing(flush, |store| {
+            store.apply_in_transaction(settlement, contact, &mut progress)
+        })?;
         if applied.erased {
             self.empty_log()?;
         }

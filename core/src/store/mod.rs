@@ -3,13 +3,14 @@
 //!
 //! 1. [`opening`] looks whether the files are whole and this installation's, and
 //!    [`salvage`] starts over with what nobody else has where they are not.
-//! 2. A new action is saved by [`Store::commit`]: envelope, record, read model
-//!    and outbox row in one transaction, flushed before it returns
-//!    (`synchronous = FULL`), and in the journal besides. Only then is it shown
-//!    as saved or sent.
+//! 2. A new action is saved by [`Store::commit`]: in the journal, flushed, and
+//!    then envelope, record, read model and outbox row in one transaction. Only
+//!    then is it shown as saved or sent. A power cut may take the transaction
+//!    ([`Flush::Later`]); the next opening takes the action from the journal.
 //! 3. A reply is saved by [`Store::apply`]: a whole page with its cursor in one
-//!    transaction. It may be lost in a power cut (`synchronous = NORMAL`); the
-//!    cursor goes with it, so the page is pulled again.
+//!    transaction. A power cut may take it, too; the cursor goes with it, so the
+//!    page is pulled again. With verdicts in it, it is flushed, because the
+//!    journal then lets go of what has one.
 //! 4. [`read`] and [`search`] answer screens from rows, without documents.
 //!
 //! What can go wrong: (2, 3) the disk is full or failing: [`StoreError`], the
@@ -260,6 +261,21 @@ impl Store {
         chain(&self.db)
     }
 
+    /// Does one transaction with this flush.
+    fn flushing<T>(
+        &mut self,
+        flush: Flush,
+        work: impl FnOnce(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        if flush == Flush::Now {
+            return work(self);
+        }
+        self.db.pragma_update(None, "synchronous", "NORMAL")?;
+        let done = work(self);
+        self.db.pragma_update(None, "synchronous", "FULL")?;
+        done
+    }
+
     /// Writes the journal anew if the database may have refused its end.
     fn trust_journal(&mut self) -> Result<(), StoreError> {
         match self.journal.in_doubt() {
@@ -289,6 +305,16 @@ impl Store {
         // what was saved is saved.
         let _ = self.mark.write(self.installation, head.generation);
     }
+}
+
+/// When a transaction has to be on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flush {
+    /// When it returns.
+    Now,
+    /// With the next one that is, or at a checkpoint of the log: until then a
+    /// power cut may take it, the death of the process may not.
+    Later,
 }
 
 /// Named values that the server sends again, or that count what it has sent.
@@ -322,7 +348,8 @@ fn next_head(db: &Connection) -> Result<Head, StoreError> {
     head(db)
 }
 
-/// Appends to the journal, then commits: what is saved is on the disk twice.
+/// Appends to the journal and flushes it, then commits: what is saved is in two
+/// files.
 fn commit_twice(
     transaction: Transaction<'_>,
     journal: &mut Journal,

@@ -8,8 +8,8 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use super::salvage::settle;
 use super::search::grams;
 use super::{
-    ROWS_DIRECTORY, Store, StoreError, authentic, commit_twice, get_meta, next_head, private,
-    put_meta, put_progress,
+    Flush, ROWS_DIRECTORY, Store, StoreError, authentic, commit_twice, get_meta, next_head,
+    private, put_meta, put_progress,
 };
 use crate::document::rows::{FindingRow, Rows, WhistleRow, project, search_text};
 use crate::document::{Document, Member};
@@ -35,6 +35,12 @@ pub struct Along<'a> {
     pub salvaged: Option<EnvelopeHash>,
 }
 
+impl Along<'_> {
+    fn is_nothing(&self) -> bool {
+        self.confided.is_none() && self.instead_of.is_none() && self.salvaged.is_none()
+    }
+}
+
 impl Store {
     /// Saves a new action of this phone: envelope, chain, record, read model
     /// and outbox row, and what comes `along` with it. When this returns they
@@ -50,6 +56,24 @@ impl Store {
         along: Along<'_>,
     ) -> Result<(), StoreError> {
         self.trust_journal()?;
+        // The journal is flushed in any case and brings back the action; what
+        // comes along with it, and a new generation, are nowhere else.
+        let flush = match self.begun && along.is_nothing() {
+            true => Flush::Later,
+            false => Flush::Now,
+        };
+        self.flushing(flush, |store| {
+            store.commit_flushed(sealed, document, state, along)
+        })
+    }
+
+    fn commit_flushed(
+        &mut self,
+        sealed: &Sealed,
+        document: &Document,
+        state: &RecordState,
+        along: Along<'_>,
+    ) -> Result<(), StoreError> {
         let directory = self.directory.as_deref();
         let transaction = self
             .db
