@@ -658,7 +658,7 @@ impl Device {
             bytes => self.store.outbox(bytes)?,
         };
         let private = self.store.unsent_private(PUSH_PRIVATE)?;
-        let request = plan(&progress, &outbox, private, &self.app);
+        let request = plan(&progress, &outbox, private, Vec::new(), &self.app);
         let going = outbox.iter().take(request.push.len());
         let sent = going.map(|queued| queued.hash).collect();
         Ok(Outgoing {

@@ -213,6 +213,7 @@ impl Store {
             directory: unsigned(self.meta("directory_version")?),
             audience: self.meta("audience")?.unwrap_or_default(),
             private_cursor: unsigned(self.meta("private_cursor")?),
+            evidence_cursor: unsigned(self.meta("evidence_cursor")?),
             backlog: self.backlog()?,
             head: self.head()?,
         })
