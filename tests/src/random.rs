@@ -224,6 +224,9 @@ fn apply(store: &mut Store, incoming: &[Incoming], judgements: Vec<Judgement>) {
         private_cursor: 0,
         head: None,
         contradiction: None,
+        evidence: Vec::new(),
+        evidence_kept: Vec::new(),
+        evidence_cursor: 0,
         tags: BTreeMap::new(),
     };
     let contact = LastContact {

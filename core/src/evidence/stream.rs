@@ -2,15 +2,16 @@
 //! key erases the piece wherever its ciphertext lies.
 //!
 //! 1. [`PieceKey::random`] draws 32 bytes. Two keys are derived from them (HKDF,
-//!    SHA-256): one for the piece, one for its thumbnails; one key erases all.
+//!    SHA-256): for the piece, for its thumbnails, for its display copies; one key
+//!    erases all.
 //! 2. [`seal`] encrypts as it reads: ChaCha20-Poly1305 in the STREAM
 //!    construction, chunks of [`CHUNK_BYTES`]. The key seals one stream only, so
 //!    its nonce starts at zero; the chunks' numbers and the mark of the last one
 //!    are in their nonces, so that none can be moved, left out or cut off.
 //! 3. [`open`] decrypts as it reads, and says what it has read: both hashes.
 //!    [`open_chunk`] opens one chunk alone, for a range.
-//! 4. A thumbnail is small and may be made twice, by the phone and by the
-//!    server: its nonce is random and stands before it.
+//! 4. A thumbnail or a display copy is small and may be made twice, by several
+//!    phones and by the server: its nonce is random and stands before it.
 //!
 //! What can go wrong: (3) another key, a changed, moved or missing byte:
 //! [`StreamError::Unreadable`], and what was written so far must not be used.
@@ -39,6 +40,7 @@ const TAG: usize = TAG_BYTES as usize;
 const NONCE_BYTES: usize = 12;
 const OF_PIECE: &[u8] = b"shaodao evidence v1 piece";
 const OF_THUMBNAIL: &[u8] = b"shaodao evidence v1 thumbnail";
+const OF_DISPLAY: &[u8] = b"shaodao evidence v1 display";
 
 /// The key of a piece; whoever has it can see the piece.
 #[derive(Clone, PartialEq, Eq)]
@@ -217,12 +219,7 @@ pub fn seal_thumbnail(
     if thumbnail.len() > MAX_THUMBNAIL_BYTES {
         return Err(StreamError::TooLarge(MAX_THUMBNAIL_BYTES as u64));
     }
-    let mut nonce = [0; NONCE_BYTES];
-    rng.fill_bytes(&mut nonce);
-    let cipher = ChaCha20Poly1305::new(&key.derive(OF_THUMBNAIL));
-    let sealed = cipher.encrypt(&Nonce::from(nonce), thumbnail);
-    let sealed = sealed.map_err(|_| StreamError::Unreadable)?;
-    Ok([nonce.as_slice(), &sealed].concat())
+    seal_copy(rng, &key.derive(OF_THUMBNAIL), thumbnail)
 }
 
 /// Opens a thumbnail with the key of its piece.
@@ -230,11 +227,42 @@ pub fn seal_thumbnail(
 /// # Errors
 /// Another key, or changed.
 pub fn open_thumbnail(key: &PieceKey, sealed: &[u8]) -> Result<Vec<u8>, StreamError> {
+    open_copy(&key.derive(OF_THUMBNAIL), sealed)
+}
+
+/// Seals a display copy under the key of its piece.
+///
+/// # Errors
+/// It is too large for the cipher: far beyond any copy.
+pub fn seal_display(
+    rng: &mut impl Rng,
+    key: &PieceKey,
+    display: &[u8],
+) -> Result<Vec<u8>, StreamError> {
+    seal_copy(rng, &key.derive(OF_DISPLAY), display)
+}
+
+/// Opens a display copy with the key of its piece.
+///
+/// # Errors
+/// Another key, or changed.
+pub fn open_display(key: &PieceKey, sealed: &[u8]) -> Result<Vec<u8>, StreamError> {
+    open_copy(&key.derive(OF_DISPLAY), sealed)
+}
+
+fn seal_copy(rng: &mut impl Rng, key: &Key, copy: &[u8]) -> Result<Vec<u8>, StreamError> {
+    let mut nonce = [0; NONCE_BYTES];
+    rng.fill_bytes(&mut nonce);
+    let sealed = ChaCha20Poly1305::new(key).encrypt(&Nonce::from(nonce), copy);
+    let sealed = sealed.map_err(|_| StreamError::Unreadable)?;
+    Ok([nonce.as_slice(), &sealed].concat())
+}
+
+fn open_copy(key: &Key, sealed: &[u8]) -> Result<Vec<u8>, StreamError> {
     let (nonce, sealed) = sealed
         .split_first_chunk::<NONCE_BYTES>()
         .ok_or(StreamError::Unreadable)?;
-    let cipher = ChaCha20Poly1305::new(&key.derive(OF_THUMBNAIL));
-    let opened = cipher.decrypt(&Nonce::from(*nonce), sealed);
+    let opened = ChaCha20Poly1305::new(key).decrypt(&Nonce::from(*nonce), sealed);
     opened.map_err(|_| StreamError::Unreadable)
 }
 

@@ -38,3 +38,146 @@ pub const TUS: &str = "1.0.0";
 pub const OFFSET_STREAM: &str = "application/offset+octet-stream";
 /// The name of the ciphertext's hash in `Upload-Metadata`.
 pub const METADATA: &str = "sealed";
+
+use super::settle::SettleError;
+use super::wire::EvidenceNews;
+use crate::domain::ids::{RecordId, SealedId};
+use crate::evidence::stream::PieceKey;
+
+/// What the server says of a piece.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct News {
+    /// The record that it is attached to.
+    pub record: RecordId,
+    /// Which piece.
+    pub sealed: SealedId,
+    /// Its key; `None` while the server has not got it.
+    pub key: Option<PieceKey>,
+    /// When the server had all of it, milliseconds.
+    pub arrived_at_ms: Option<i64>,
+    /// Whether it was delivered to another phone.
+    pub seen: bool,
+}
+
+impl News {
+    /// Back from the wire.
+    ///
+    /// # Errors
+    /// An id or a key has the wrong length.
+    pub fn from_wire(news: &EvidenceNews) -> Result<Self, SettleError> {
+        const BAD: SettleError = SettleError::Malformed("news of evidence");
+        Ok(Self {
+            record: RecordId::from_slice(&news.record).ok_or(BAD)?,
+            sealed: SealedId::from_slice(&news.sealed).ok_or(BAD)?,
+            key: match &news.key {
+                Some(key) => Some(PieceKey::from_slice(key).ok_or(BAD)?),
+                None => None,
+            },
+            arrived_at_ms: news.arrived_at_ms,
+            seen: news.seen,
+        })
+    }
+}
+
+/// When originals are sent: the owner's setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Setting {
+    /// On any connection.
+    #[default]
+    Now,
+    /// On Wi-Fi, at the station included.
+    Wifi,
+    /// At the station only.
+    Station,
+    /// Neither originals nor thumbnails.
+    Never,
+}
+
+/// What the phone is connected by now; the app knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Link {
+    /// Somebody pays for every byte.
+    #[default]
+    Mobile,
+    /// Wi-Fi.
+    Wifi,
+    /// The Wi-Fi of the station.
+    Station,
+}
+
+impl Setting {
+    /// Whether originals go over such a connection.
+    pub fn lets_originals(self, link: Link) -> bool {
+        match self {
+            Self::Now => true,
+            Self::Wifi => link != Link::Mobile,
+            Self::Station => link == Link::Station,
+            Self::Never => false,
+        }
+    }
+}
+
+/// An own piece of which the server lacks something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// Which.
+    pub sealed: SealedId,
+    /// It lacks the thumbnail.
+    pub thumbnail: bool,
+    /// It lacks the original.
+    pub original: bool,
+}
+
+/// One thing to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Errand {
+    /// A thumbnail.
+    Thumbnail(SealedId),
+    /// An original, from where the server has it.
+    Original(SealedId),
+}
+
+/// What to send, in this order: every thumbnail before the first original.
+pub fn errands(waiting: &[Waiting], setting: Setting, link: Link) -> Vec<Errand> {
+    let thumbnails = waiting.iter().filter(|it| it.thumbnail);
+    let originals = waiting.iter().filter(|it| it.original);
+    let thumbnails = thumbnails
+        .filter(|_| setting != Setting::Never)
+        .map(|it| Errand::Thumbnail(it.sealed));
+    let originals = originals
+        .filter(|_| setting.lets_originals(link))
+        .map(|it| Errand::Original(it.sealed));
+    thumbnails.chain(originals).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thumbnails_go_first_and_originals_as_the_owner_wants() {
+        let waiting = [(1, true), (2, false)].map(|(nth, thumbnail)| Waiting {
+            sealed: SealedId([nth; 32]),
+            thumbnail,
+            original: true,
+        });
+        let [one, two] = waiting.map(|it| it.sealed);
+        let thumbnails = vec![Errand::Thumbnail(one)];
+        let everything = vec![
+            Errand::Thumbnail(one),
+            Errand::Original(one),
+            Errand::Original(two),
+        ];
+        for (setting, link, wanted) in [
+            (Setting::Now, Link::Mobile, &everything),
+            (Setting::Wifi, Link::Mobile, &thumbnails),
+            (Setting::Wifi, Link::Wifi, &everything),
+            (Setting::Wifi, Link::Station, &everything),
+            (Setting::Station, Link::Wifi, &thumbnails),
+            (Setting::Station, Link::Station, &everything),
+            (Setting::Never, Link::Station, &Vec::new()),
+        ] {
+            assert_eq!(&errands(&waiting, setting, link), wanted, "{setting:?}");
+        }
+    }
+}
