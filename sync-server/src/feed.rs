@@ -181,6 +181,7 @@ impl Engine {
         if new.is_empty() {
             return Ok(());
         }
+        self.renew_evidence_of(record)?;
         let history: Vec<i64> = {
             let mut statement = self.db.prepare_cached(
                 "SELECT id FROM envelope
