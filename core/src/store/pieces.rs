@@ -49,6 +49,16 @@ impl Form {
         Self::Fetched,
     ];
 
+    /// The stable word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Original => "original",
+            Self::Display => "display",
+            Self::Thumbnail => "thumbnail",
+            Self::Fetched => "fetched",
+        }
+    }
+
     fn suffix(self) -> &'static str {
         match self {
             Self::Original => "",
