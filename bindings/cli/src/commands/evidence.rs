@@ -267,8 +267,16 @@ impl Hand {
         let (setting, link) = (sync.evidence.into(), sync.link.into());
         let device = &mut self.device;
         let sent = transport.send_evidence(device, setting, link, || clock.now(), |_| {});
-        let report = runtime()?.block_on(sent);
-        let report = report.map_err(|error| Sentence::from(&error))?;
+        let report = match runtime()?.block_on(sent) {
+            Ok(report) => report,
+            // What was said and heard before stands; photos go on next time.
+            Err(error) => {
+                let Sentence { code, zh, en } = Sentence::from(&error);
+                let line = self.lang.pick(format!("\n⚠ {zh}"), format!("\n⚠ {en}"));
+                let json = json!({ "error": { "code": code, "zh": zh, "en": en } });
+                return Ok((line, json));
+            }
+        };
         let EvidenceReport {
             thumbnails,
             originals,
