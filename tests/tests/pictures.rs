@@ -107,7 +107,10 @@ fn malformed() -> Vec<(String, Vec<u8>)> {
     let vp8 = find(&webp, b"VP8");
     add("webp: no such chunk", with(&webp, vp8, b"VPxx"));
     add("webp: its data damaged", with(&webp, vp8 + 8, &[0xff; 12]));
-    add("webp: a chunk of 2^32", with(&webp, vp8 + 4, &[0xff; 4]));
+    add(
+        "webp: a chunk of four bytes",
+        with(&webp, vp8 + 4, &[4, 0, 0, 0]),
+    );
     let canvas = [&b"RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0"[..], &[0xff; 6]];
     add("webp: 2^24 × 2^24", canvas.concat());
     // What is something else.
