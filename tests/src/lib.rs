@@ -7,6 +7,8 @@
 
 pub mod home;
 //
+pub mod photos;
+//
 pub mod world;
 //
 pub mod paper;

@@ -416,6 +416,15 @@ impl Terminal {
         command
     }
 
+    /// The program with these arguments, speaking to people.
+    pub fn plain(&self, lang: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(["--lang", lang, "--home"]);
+        command.arg(&self.home).args(args);
+        command.env("XDG_STATE_HOME", unbacked(&self.home));
+        command
+    }
+
     /// Runs a command to its end: its JSON, or the JSON of its error.
     ///
     /// # Errors
