@@ -342,7 +342,7 @@ impl Device {
             directory,
             app: home.app.clone(),
             report,
-            pieces: Pieces::new(&home.folder)?,
+            pieces: Pieces::new(&home.folder),
         };
         device.sweep()?;
         Ok(device)

@@ -1,10 +1,13 @@
 //! Where phones live ([`home`]), the world that the stories run in ([`world`]), random histories ([`random`]),
 //! a record on paper ([`paper`]),
-//! the programs as processes ([`process`]), the day of the demo ([`day`]), and what
+//! the programs as processes ([`process`]), requests by hand ([`raw`]), a network
+//! that cuts ([`cutting`]), the day of the demo ([`day`]), and what
 //! means harm: every decoder for the fuzzer ([`decoders`]), bombs ([`bombs`]) and
 //! forged envelopes ([`mutants`]).
 
 pub mod home;
+//
+pub mod photos;
 //
 pub mod world;
 //
@@ -12,6 +15,10 @@ pub mod paper;
 pub mod random;
 //
 pub mod process;
+//
+pub mod raw;
+//
+pub mod cutting;
 //
 pub mod day;
 //

@@ -115,6 +115,19 @@ impl ServerProcess {
         Ok(self.child.wait()?.success())
     }
 
+    /// Changes a setting for the next start.
+    pub fn set(&mut self, name: &str, value: impl ToString) {
+        let setting = (name.to_owned(), value.to_string());
+        self.setup.environment.retain(|(known, _)| known != name);
+        self.setup.environment.push(setting);
+    }
+
+    /// One number that its database says.
+    pub fn count(&self, sql: &str) -> i64 {
+        let db = rusqlite::Connection::open(self.database()).expect("opens");
+        db.query_row(sql, [], |row| row.get(0)).expect("a number")
+    }
+
     /// Its database.
     pub fn database(&self) -> PathBuf {
         self.data.join("server.db")
@@ -170,8 +183,12 @@ impl ServerProcess {
     /// # Errors
     /// The program does not start.
     pub fn upkeep(&self, args: &[&str]) -> Result<(Option<i32>, String), DayError> {
-        let mut command = Command::new(&self.binary);
-        let output = command.arg("--data").arg(&self.data).args(args).output()?;
+        let output = Command::new(&self.binary)
+            .arg("--data")
+            .arg(&self.data)
+            .args(args)
+            .envs(self.setup.environment.iter().cloned())
+            .output()?;
         let said = match output.stdout.is_empty() {
             true => output.stderr,
             false => output.stdout,
@@ -394,6 +411,15 @@ impl Terminal {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
         command.args(["--lang", "en", "--json", "--home"]);
+        command.arg(&self.home).args(args);
+        command.env("XDG_STATE_HOME", unbacked(&self.home));
+        command
+    }
+
+    /// The program with these arguments, speaking to people.
+    pub fn plain(&self, lang: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(["--lang", lang, "--home"]);
         command.arg(&self.home).args(args);
         command.env("XDG_STATE_HOME", unbacked(&self.home));
         command

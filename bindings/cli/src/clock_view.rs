@@ -7,7 +7,6 @@ use shaodao_core::domain::action::{BLOWER, Party};
 use shaodao_core::domain::available::Available;
 use shaodao_core::domain::calendar::local_text;
 use shaodao_core::domain::deadline;
-use shaodao_core::domain::ids::EnvelopeHash;
 use shaodao_core::domain::whistle::{TargetState, WhistleState};
 
 use crate::view::View;
@@ -102,10 +101,11 @@ impl View<'_> {
     /// A step that somebody can take.
     pub(crate) fn step(&self, step: &Available) -> String {
         let word = self.action(&step.word);
-        match (&step.party, step.answers) {
-            (Some(party), _) => format!("{word}({})", self.side(party)),
-            (None, Some(answers)) => format!("{word}({})", name_of(answers)),
-            (None, None) => word,
+        match (&step.party, step.answers, step.piece) {
+            (Some(party), ..) => format!("{word}({})", self.side(party)),
+            (None, Some(answers), _) => format!("{word}({})", name_of(answers)),
+            (None, None, Some(piece)) => format!("{word}({})", name_of(piece)),
+            (None, None, None) => word,
         }
     }
 
@@ -171,10 +171,11 @@ pub(crate) fn step_json(step: &Available) -> Json {
         "word": step.word,
         "party": step.party,
         "answers": step.answers.map(|hash| hash.to_string()),
+        "piece": step.piece.map(|piece| piece.to_string()),
     })
 }
 
-/// The beginning of an action's hash: enough to answer it by.
-fn name_of(hash: EnvelopeHash) -> String {
+/// The beginning of a hash: enough to name an action or a piece by.
+fn name_of(hash: impl ToString) -> String {
     hash.to_string().chars().take(8).collect()
 }

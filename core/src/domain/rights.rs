@@ -139,8 +139,9 @@ const TABLE: &[Row] = {
         row(Finding, &["attach"], NEAR_OR_SUPERVISING, None),
         row(
             Finding,
+            // The server's retention erases as its own action, which everybody sees.
             &["erase_evidence"],
-            &[Confider, Over(Secretary), Over(Dispatcher)],
+            &[Server, Confider, Over(Secretary), Over(Dispatcher)],
             None,
         ),
         row(Finding, &["number"], &[Server], None),
@@ -177,8 +178,9 @@ const TABLE: &[Row] = {
         ),
         row(
             Whistle,
+            // The server's retention erases as its own action, which everybody sees.
             &["erase_evidence"],
-            &[Confider, Over(Secretary), Over(Dispatcher)],
+            &[Server, Confider, Over(Secretary), Over(Dispatcher)],
             None,
         ),
         row(

@@ -121,6 +121,9 @@ impl Store {
         for item in &settlement.private_kept {
             private::confirm(&db, *item)?;
         }
+        for sealed in &settlement.evidence_kept {
+            evidence::confirm(&db, *sealed)?;
+        }
         for news in &settlement.evidence {
             evidence::take(&db, news)?;
             // An erasure that is here already has the last word.
@@ -131,9 +134,6 @@ impl Store {
                 let fresh = None;
                 touched.insert(record, Touched { row, kind, fresh });
             }
-        }
-        for sealed in &settlement.evidence_kept {
-            evidence::confirm(&db, *sealed)?;
         }
         applied.records = touched.len();
         if let Some(directory) = directory {

@@ -210,7 +210,8 @@ pub(super) fn keep(db: &Connection, record: RecordId, own: &OwnPiece) -> Result<
     Ok(())
 }
 
-/// Takes what the server says of a piece; it never takes back what it said.
+/// Takes the server's newest word on a piece as it stands. What it had and has
+/// lost, a key or the piece, is sent again.
 pub(super) fn take(db: &Connection, news: &News) -> Result<(), StoreError> {
     db.prepare_cached(
         "INSERT INTO evidence
@@ -218,8 +219,12 @@ pub(super) fn take(db: &Connection, news: &News) -> Result<(), StoreError> {
          VALUES (?1, ?2, ?3, 0, 0, 0, 0, ?4, ?5)
          ON CONFLICT (sealed) DO UPDATE SET
              key = coalesce(key, excluded.key),
-             arrived_at_ms = coalesce(arrived_at_ms, excluded.arrived_at_ms),
-             seen = max(seen, excluded.seen)",
+             thumbnail_unsent = CASE
+                 WHEN own AND arrived_at_ms IS NOT NULL AND excluded.arrived_at_ms IS NULL
+                 THEN photo ELSE thumbnail_unsent END,
+             arrived_at_ms = excluded.arrived_at_ms,
+             seen = excluded.seen,
+             key_unsent = max(key_unsent, own AND excluded.key IS NULL)",
     )?
     .execute(params![
         news.sealed.0,

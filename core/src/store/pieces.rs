@@ -49,6 +49,16 @@ impl Form {
         Self::Fetched,
     ];
 
+    /// The stable word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Original => "original",
+            Self::Display => "display",
+            Self::Thumbnail => "thumbnail",
+            Self::Fetched => "fetched",
+        }
+    }
+
     fn suffix(self) -> &'static str {
         match self {
             Self::Original => "",
@@ -72,19 +82,20 @@ pub struct Pieces {
 
 impl Pieces {
     /// The evidence of the phone whose files are in `folder`.
-    ///
-    /// # Errors
-    /// The folder cannot be made.
-    pub fn new(folder: &Path) -> Result<Self, StoreError> {
-        let folder = folder.join("evidence");
-        if !folder.is_dir() {
-            fs::create_dir_all(&folder)?;
-            sync_folder(&folder)?;
-        }
-        Ok(Self {
-            folder,
+    pub fn new(folder: &Path) -> Self {
+        Self {
+            folder: folder.join("evidence"),
             quota: None,
-        })
+        }
+    }
+
+    /// The folder is made when it is first needed.
+    fn make(&self) -> Result<(), StoreError> {
+        if !self.folder.is_dir() {
+            fs::create_dir_all(&self.folder)?;
+            sync_folder(&self.folder)?;
+        }
+        Ok(())
     }
 
     /// Lets the folder have so many bytes: a quota, and the way to meet a full
@@ -98,6 +109,7 @@ impl Pieces {
     /// # Errors
     /// The folder cannot be used.
     pub fn begin(&self) -> Result<Begun, StoreError> {
+        self.make()?;
         let lock = self.lock_file()?;
         lock.lock_shared()?;
         Ok(Begun(lock))
@@ -194,6 +206,7 @@ impl Pieces {
     /// # Errors
     /// No room.
     pub fn append_fetched(&self, sealed: SealedId, bytes: &[u8]) -> Result<(), StoreError> {
+        self.make()?;
         self.room_for(bytes.len() as u64)?;
         let path = self.path(sealed, Form::Fetched);
         let mut file = OpenOptions::new().create(true).append(true).open(path)?;
@@ -232,23 +245,34 @@ impl Pieces {
         &self,
         known: impl FnOnce() -> Result<BTreeSet<SealedId>, StoreError>,
     ) -> Result<Option<usize>, StoreError> {
+        if !self.folder.is_dir() {
+            return Ok(Some(0));
+        }
         let lock = self.lock_file()?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(error.into()),
         }
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name != LOCK {
+                files.push((entry.path(), named(&name)));
+            }
+        }
+        if files.is_empty() {
+            return Ok(Some(0));
+        }
         // Asked behind the lock: what was committed before it is known.
         let known = known()?;
         let mut removed = 0;
-        for entry in fs::read_dir(&self.folder)? {
-            let path = entry?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name == LOCK || named(&name).is_some_and(|sealed| known.contains(&sealed)) {
-                continue;
+        for (path, sealed) in files {
+            if !sealed.is_some_and(|sealed| known.contains(&sealed)) {
+                fs::remove_file(&path)?;
+                removed += 1;
             }
-            fs::remove_file(&path)?;
-            removed += 1;
         }
         Ok(Some(removed))
     }
@@ -260,6 +284,7 @@ impl Pieces {
     }
 
     fn draft(&self, rng: &mut impl Rng) -> Result<Draft, StoreError> {
+        self.make()?;
         let mut name = [0; 8];
         rng.fill_bytes(&mut name);
         let name = u64::from_be_bytes(name);

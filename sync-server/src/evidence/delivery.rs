@@ -75,6 +75,7 @@ impl Evidence {
     ) -> Result<ByteStream, Refused> {
         let name = Name::Piece(delivery.sealed);
         let to_the_end = range.end == delivery.length();
+        let range_length = range.end - range.start;
         let bytes = self.objects.read(&name, Some(range)).await?;
         let Some(mut bytes) = bytes else {
             tracing::error!(sealed = %delivery.sealed, "a piece of evidence is not where it was put");
@@ -83,16 +84,17 @@ impl Evidence {
         if !(to_the_end && delivery.is_news) {
             return Ok(bytes);
         }
-        let (app, row) = (app.clone(), delivery.known.row);
+        let mut handing = HandingOver {
+            app: app.clone(),
+            row: delivery.known.row,
+            left: range_length,
+        };
         let counted = async_stream::stream! {
             while let Some(part) = std::future::poll_fn(|cx| bytes.as_mut().poll_next(cx)).await {
-                let broken = part.is_err();
+                let length = part.as_ref().map_or(0, |part| part.len() as u64);
+                handing.left = handing.left.saturating_sub(length);
                 yield part;
-                if broken {
-                    return;
-                }
             }
-            app.evidence.note_seen(&app, row).await;
         };
         Ok(Box::pin(counted))
     }
@@ -245,6 +247,24 @@ impl Evidence {
         if noted.is_ok() {
             app.live.announce();
         }
+    }
+}
+
+/// Bytes on their way out. Whoever sends them does not ask for more after the
+/// last one, so that it counts when this is dropped.
+struct HandingOver {
+    app: Arc<App>,
+    row: i64,
+    left: u64,
+}
+
+impl Drop for HandingOver {
+    fn drop(&mut self) {
+        let (0, Ok(runtime)) = (self.left, Handle::try_current()) else {
+            return;
+        };
+        let (app, row) = (self.app.clone(), self.row);
+        runtime.spawn(async move { app.evidence.note_seen(&app, row).await });
     }
 }
 

@@ -95,8 +95,11 @@ impl Evidence {
         let turn = self.turns.take((caller.device, sealed)).await?;
         let path = self.arriving_path(caller.device, sealed);
         let offset = blocking(move || durable_length(&path)).await?;
-        if offset == length || (offset == 0 && self.rests(sealed, length).await?) {
+        if offset == length {
             return self.finish(app, caller, sealed, turn).await;
+        }
+        if offset == 0 && self.rests_for(app, &rows, caller.device, sealed).await? {
+            return Ok(whole(length));
         }
         Ok(Progress {
             offset,
@@ -342,7 +345,9 @@ impl Evidence {
             right,
             wrong_key,
             untrue,
-        } = self.check(app, sealed, &path).await?;
+        } = self
+            .check(sealed, self.unarrived(app, sealed)?, &path)
+            .await?;
         if !named_right || (right.is_empty() && !untrue.is_empty()) {
             tracing::warn!(%device, named_right, "evidence is not what was signed");
             app.metrics.evidence.dropped.inc();
@@ -364,24 +369,23 @@ impl Evidence {
                 .await
                 .map_err(full_or_store)?;
         }
-        let publish = move |engine: &mut Engine| {
-            engine.evidence_arrived(&right, device)?;
-            engine.end_uploads(sealed)
-        };
-        app.writer.submit(publish).await?;
-        app.metrics.evidence.arrived.inc();
-        app.live.announce();
+        self.publish(app, right, device, sealed).await?;
         Ok(whole(length))
+    }
+
+    /// All rows of a piece on which it stands and has not arrived.
+    fn unarrived(&self, app: &App, sealed: SealedId) -> Result<Vec<Known>, Refused> {
+        let mut rows = app.read(|db| catalogue::all_of(db, &sealed))?;
+        rows.retain(|row| !row.erased && row.arrived_at_ms.is_none());
+        Ok(rows)
     }
 
     async fn check(
         &self,
-        app: &Arc<App>,
         sealed: SealedId,
+        rows: Vec<Known>,
         path: &Path,
     ) -> Result<Checked, Refused> {
-        let mut rows = app.read(|db| catalogue::all_of(db, &sealed))?;
-        rows.retain(|row| !row.erased && row.arrived_at_ms.is_none());
         let (objects, path) = (self.objects.clone(), path.to_owned());
         let checked = blocking(move || {
             let source = || match path.exists() {
@@ -398,10 +402,47 @@ impl Evidence {
         Ok(checked.await?)
     }
 
-    /// Whether all of a piece rests in the store already.
-    async fn rests(&self, sealed: SealedId, length: u64) -> Result<bool, Refused> {
+    /// Whether all of a piece rests in the store already, and the key on one of
+    /// these rows opens it: after a crash or a restore, or because it came with
+    /// another record. Who has no such key hears nothing of it.
+    async fn rests_for(
+        &self,
+        app: &Arc<App>,
+        rows: &[Known],
+        device: DeviceId,
+        sealed: SealedId,
+    ) -> Result<bool, Refused> {
+        if rows.iter().all(|row| row.key.is_none()) {
+            return Ok(false);
+        }
         let size = self.objects.size(&Name::Piece(sealed)).await?;
-        Ok(size == Some(length))
+        if size != Some(rows[0].sealed_size()) {
+            return Ok(false);
+        }
+        let path = self.arriving_path(device, sealed);
+        let checked = self.check(sealed, rows.to_vec(), &path).await?;
+        if !checked.named_right || checked.right.is_empty() {
+            return Ok(false);
+        }
+        self.publish(app, checked.right, device, sealed).await?;
+        Ok(true)
+    }
+
+    async fn publish(
+        &self,
+        app: &Arc<App>,
+        rows: Vec<i64>,
+        device: DeviceId,
+        sealed: SealedId,
+    ) -> Result<(), Refused> {
+        let publish = move |engine: &mut Engine| {
+            engine.evidence_arrived(&rows, device)?;
+            engine.end_uploads(sealed)
+        };
+        app.writer.submit(publish).await?;
+        app.metrics.evidence.arrived.inc();
+        app.live.announce();
+        Ok(())
     }
 
     /// Forgets what an upload has brought.

@@ -25,6 +25,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tower::ServiceExt;
 
+use shaodao_core::device::evidence::Shot;
 use shaodao_core::device::{Captured, Device, DeviceError, Draft, RecordView};
 use shaodao_core::domain::action::{Body as Act, Facts, Order, RecordKind, Target, Value, fact};
 use shaodao_core::domain::action::{Level, Party};
@@ -295,6 +296,25 @@ impl World {
         phone
             .device
             .confide(now, &mut self.rng, finding, kind, text)
+    }
+
+    /// Somebody attaches files to a record.
+    ///
+    /// # Errors
+    /// It is not possible.
+    pub fn attach(
+        &mut self,
+        person: &str,
+        record: RecordId,
+        shots: &[Shot],
+    ) -> Result<Captured, DeviceError> {
+        self.settled = false;
+        let phone = self
+            .phones
+            .get_mut(person)
+            .unwrap_or_else(|| panic!("{person} has no phone"));
+        let now = phone.now(self.now_ms);
+        phone.device.attach(now, &mut self.rng, record, shots)
     }
 
     /// Somebody reports a finding in a grid.

@@ -10,6 +10,8 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt;
 use futures_util::stream;
 use rand::Rng;
@@ -300,7 +302,7 @@ impl Transport {
             .header("upload-length", length)
             .header(
                 "upload-metadata",
-                format!("{METADATA} {}", base64(&sealed.0)),
+                format!("{METADATA} {}", STANDARD.encode(sealed.0)),
             );
         let answered = self.ask(request, super::MAX_BODY_BYTES).await?;
         Ok(answered.offset.unwrap_or(0))
@@ -331,44 +333,5 @@ fn lost() -> TransportError {
         zh: "原件已不在这部手机上,无法上传。".to_owned(),
         en: "The original is not on this phone any more and cannot be sent.".to_owned(),
         retry_after_s: None,
-    }
-}
-
-/// Base64 with padding (RFC 4648), as tus wants its metadata.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for group in bytes.chunks(3) {
-        let mut bits = [0; 4];
-        bits[1..=group.len()].copy_from_slice(group);
-        let bits = u32::from_be_bytes(bits);
-        for nth in 0..4 {
-            let digit = DIGITS[(bits >> (18 - 6 * nth)) as usize & 63];
-            text.push(if nth <= group.len() {
-                char::from(digit)
-            } else {
-                '='
-            });
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::base64;
-
-    #[test]
-    fn base64_is_as_rfc_4648_says() {
-        for (bytes, text) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-            ("foobar", "Zm9vYmFy"),
-        ] {
-            assert_eq!(base64(bytes.as_bytes()), text);
-        }
     }
 }

@@ -27,6 +27,7 @@ use shaodao_tests::home::home;
 use shaodao_tests::process::{ServerProcess, Setup};
 use shaodao_tests::world::MORNING_MS;
 
+mod evidence;
 mod plain;
 
 use plain::{AnyError, PageReply, PlainFinding};
@@ -65,6 +66,8 @@ enum Part {
     Street,
     /// What it takes to refuse a bomb.
     Bombs,
+    /// Photos and voice notes.
+    Evidence,
 }
 
 #[derive(Debug, Subcommand)]
@@ -165,6 +168,7 @@ fn run(args: &Args) -> Result<(), AnyError> {
         Part::Push,
         Part::Street,
         Part::Bombs,
+        Part::Evidence,
     ] {
         if args.only.is_none_or(|only| only == part) {
             bench.part(part)?;
@@ -198,6 +202,7 @@ impl Bench {
             Part::Push => self.push(),
             Part::Street => self.street(),
             Part::Bombs => self.bombs(),
+            Part::Evidence => self.evidence(),
         }
     }
 
@@ -577,7 +582,8 @@ impl Bench {
             .with("SHAODAO_LIMITS_ACTIONS_PER_DAY", 1_000_000)
             .with("SHAODAO_LIMITS_RECORDS_PER_DAY", 1_000_000)
             .with("SHAODAO_LIMITS_DEVICE_BURST", 1_000_000)
-            .with("SHAODAO_LIMITS_ADDRESS_BURST", 1_000_000);
+            .with("SHAODAO_LIMITS_ADDRESS_BURST", 1_000_000)
+            .with("SHAODAO_EVIDENCE_BURST", 1_000_000);
         ServerProcess::start_with(&folder, MORNING_MS, setup)
     }
 

@@ -12,6 +12,8 @@ use axum::{Json, Router};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
+use crate::evidence;
+
 pub type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A finding as a plain application would keep it.
@@ -74,11 +76,14 @@ pub fn insert(db: &Connection, finding: &PlainFinding, sent: bool) -> Result<(),
 /// Serves until killed; says where it listens.
 pub async fn serve(path: &Path) -> Result<(), AnyError> {
     let db = Arc::new(Mutex::new(open(path)?));
+    let files = evidence::folder(path);
+    std::fs::create_dir_all(&files)?;
     let routes = Router::new()
         .route("/batch", post(batch))
         .route("/page", get(page))
         .layer(axum::extract::DefaultBodyLimit::max(64 << 20))
-        .with_state(db);
+        .with_state(db)
+        .merge(evidence::routes(files));
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
     let listener = tokio::net::TcpListener::bind(address).await?;
     println!("listening on {}", listener.local_addr()?);

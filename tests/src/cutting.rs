@@ -1,0 +1,99 @@
+//! A connection that breaks again and again: a proxy before the server that cuts
+//! each connection after so many bytes from the phone, and counts what it let
+//! through.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// The proxy. It ends with the process; connections that it has end by
+/// themselves.
+#[derive(Debug)]
+pub struct Cutting {
+    /// Where it listens.
+    pub address: SocketAddr,
+    counts: Arc<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    up: AtomicU64,
+    cuts: AtomicU64,
+    stopped: AtomicBool,
+}
+
+impl Cutting {
+    /// A proxy to `server` (host and port) that cuts after `every` bytes.
+    ///
+    /// # Errors
+    /// No socket from the system.
+    pub fn before(server: &str, every: usize) -> std::io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let address = listener.local_addr()?;
+        let counts = Arc::new(Counts::default());
+        let (server, shared) = (server.to_owned(), counts.clone());
+        std::thread::spawn(move || {
+            for phone in listener.incoming().flatten() {
+                if shared.stopped.load(Ordering::SeqCst) {
+                    return;
+                }
+                let (server, counts) = (server.clone(), shared.clone());
+                std::thread::spawn(move || carry(phone, &server, every, &counts));
+            }
+        });
+        Ok(Self { address, counts })
+    }
+
+    /// Bytes that went from the phone to the server.
+    pub fn bytes_up(&self) -> u64 {
+        self.counts.up.load(Ordering::SeqCst)
+    }
+
+    /// Connections that were cut.
+    pub fn cuts(&self) -> u64 {
+        self.counts.cuts.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Cutting {
+    fn drop(&mut self) {
+        self.counts.stopped.store(true, Ordering::SeqCst);
+        // Wakes the thread that waits for somebody.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+/// Carries one connection until either side ends it or it is cut.
+fn carry(mut phone: TcpStream, server: &str, every: usize, counts: &Counts) {
+    // While the server is down the phone finds nobody.
+    let Ok(mut up) = TcpStream::connect(server) else {
+        return;
+    };
+    let (Ok(mut answers), Ok(mut to_phone)) = (up.try_clone(), phone.try_clone()) else {
+        return;
+    };
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut answers, &mut to_phone);
+        let _ = to_phone.shutdown(Shutdown::Both);
+    });
+    let mut room = every;
+    let mut buffer = vec![0; 16 * 1024];
+    while room > 0 {
+        let wanted = room.min(buffer.len());
+        let Ok(read @ 1..) = phone.read(&mut buffer[..wanted]) else {
+            let _ = up.shutdown(Shutdown::Both);
+            return;
+        };
+        if up.write_all(&buffer[..read]).is_err() {
+            break;
+        }
+        counts.up.fetch_add(read as u64, Ordering::SeqCst);
+        room -= read;
+    }
+    if room == 0 {
+        counts.cuts.fetch_add(1, Ordering::SeqCst);
+    }
+    let _ = phone.shutdown(Shutdown::Both);
+    let _ = up.shutdown(Shutdown::Both);
+}
