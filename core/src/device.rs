@@ -64,6 +64,8 @@ pub mod confidence;
 pub mod sight;
 //
 pub mod troubles;
+//
+mod todo;
 
 pub use confidence::Confidence;
 pub use home::Home;

@@ -146,7 +146,8 @@ impl View<'_> {
             .collect();
     }
 
-    fn side(&self, key: &str) -> String {
+    /// A target, or the blower, by name.
+    pub(crate) fn side(&self, key: &str) -> String {
         match (key, Party::parse(key)) {
             (BLOWER, _) => self.lang.pick("吹哨方", "the blower").to_owned(),
             (_, Some(party)) => self.directory.party_name(&party),
@@ -175,6 +176,6 @@ pub(crate) fn step_json(step: &Available) -> Json {
 }
 
 /// The beginning of an action's hash: enough to answer it by.
-fn name_of(hash: EnvelopeHash) -> String {
+pub(crate) fn name_of(hash: EnvelopeHash) -> String {
     hash.to_string().chars().take(8).collect()
 }

@@ -193,6 +193,12 @@ impl Case<'_> {
         mark.filter(absent).is_some() && by_ms.is_some_and(|by_ms| !self.absent(by_ms))
     }
 
+    /// Whether nobody can tell of the feedback that has come if it was in time.
+    pub fn is_unsure(&self) -> bool {
+        let by_ms = self.feedback_by_ms();
+        by_ms.is_some_and(|by_ms| self.fed_back_by(by_ms) == Judged::CannotSay)
+    }
+
     /// The due time in force, and as long as the ladder holds it.
     fn feedback_by_ms(&self) -> Option<i64> {
         let due = deadline::due(self.state, Some(self.directory))?;

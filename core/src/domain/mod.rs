@@ -54,6 +54,8 @@ pub mod ladder;
 //
 pub mod escalation;
 //
+pub mod todo;
+//
 pub mod lease;
 //
 pub mod statistics;
