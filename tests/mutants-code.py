@@ -34,9 +34,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SWITCH = "SHAODAO_MUTANT"
-# Test binaries, the cheapest first, with the tests that they run. The
-# exceptions start many processes or look at nothing that is mutated here.
-SERVER = ["sync-server/"]
+# Test binaries, the cheapest first; which of their tests; for which files.
 TESTS = [
     ("shaodao_core", [], "core/"),
     ("rights", [], "core/"),
@@ -66,14 +64,13 @@ pub fn mutant() -> u32 {
 def main():
     options = arguments()
     work = options.work
-    source = work / "src"
-    work.mkdir(parents=True, exist_ok=True)
-    copy_tree(source)
-    mutants = listed(source, options.only)
-    build(source, mutants, work)
+    tree, source = work / "tree", work / "src"
+    for folder in (tree, source):
+        copy_tree(folder)
+    mutants = listed(tree, options.only)
+    programs = build(tree, source, mutants)
     viable = [mutant for mutant in mutants if not mutant["unviable"]]
-    print(f"{len(mutants)} mutants, {len(viable)} of them compile")
-    programs = test_programs(source)
+    print(f"{len(mutants)} mutants, {len(viable)} of them run", flush=True)
     cost = baseline(source, programs)
     results = known(work / "results.jsonl")
     order = sorted(viable, key=lambda mutant: mutant["key"])
@@ -106,13 +103,13 @@ def arguments():
     return parser.parse_args()
 
 
-def copy_tree(source):
-    """The tracked files as they are; unchanged ones keep their time."""
+def copy_tree(folder):
+    """The tracked files as they are now; unchanged ones keep their time."""
     tracked = subprocess.check_output(["git", "ls-files", "-z"], cwd=ROOT).decode()
     for name in filter(None, tracked.split("\0")):
         original = ROOT / name
         if original.is_file():
-            write(source / name, original.read_bytes())
+            write(folder / name, original.read_bytes())
 
 
 def write(path, content):
@@ -121,13 +118,13 @@ def write(path, content):
         path.write_bytes(content)
 
 
-def listed(source, only):
+def listed(tree, only):
     command = ["cargo", "mutants", "--list", "--json", "--no-config"]
     globs = re.search(r"examine_globs = \[(.*?)\]", (ROOT / ".cargo/mutants.toml").read_text(), re.S)
     for name in re.findall(r'"(.*?)"', globs.group(1)):
         if only in name:
             command += ["-f", name]
-    mutants = json.loads(subprocess.check_output(command, cwd=ROOT))
+    mutants = json.loads(subprocess.check_output(command, cwd=tree))
     for number, mutant in enumerate(mutants, 1):
         mutant["number"] = number
         mutant["unviable"] = mutant["function"] is None
@@ -169,20 +166,19 @@ def body_start(text, start, end):
     return None
 
 
-def build(source, mutants, work):
-    """Compiles all mutants at once, without those that do not compile."""
+def build(tree, source, mutants):
+    """Builds the tests over all mutants at once, without the mutants that do
+    not compile; returns the paths of the test binaries."""
     by_file = defaultdict(list)
     for mutant in mutants:
         by_file[mutant["file"]].append(mutant)
     while True:
-        arms = {}
-        for name, here in by_file.items():
-            arms[name] = rewrite(source, name, here)
-        entry = source / "core/src/lib.rs"
-        write(entry, ((ROOT / "core/src/lib.rs").read_text() + RUNTIME).encode())
-        errors = compile_errors(source)
+        arms = {name: rewrite(tree, source, name, here) for name, here in by_file.items()}
+        entry = (tree / "core/src/lib.rs").read_text() + RUNTIME
+        write(source / "core/src/lib.rs", entry.encode())
+        programs, errors = compiled(source)
         if not errors:
-            return
+            return programs
         dropped = 0
         for name, line in errors:
             for first, last, mutant in arms.get(name, ()):
@@ -194,9 +190,9 @@ def build(source, mutants, work):
             sys.exit(f"the copy does not compile: {errors[:5]}")
 
 
-def rewrite(source, name, mutants):
+def rewrite(tree, source, name, mutants):
     """Writes a file with its mutants; returns the lines of each of them."""
-    file = Text((ROOT / name).read_text())
+    file = Text((tree / name).read_text())
     text = file.text
     functions = defaultdict(list)
     for mutant in mutants:
@@ -238,49 +234,29 @@ def rewrite(source, name, mutants):
     return [(*lines[nth], mutant) for nth, mutant in marks]
 
 
-def cargo(*words):
+def compiled(source):
+    """The test binaries by name, or the files and lines of the errors."""
     environment = dict(os.environ, CARGO_PROFILE_DEV_OPT_LEVEL="1", CARGO_PROFILE_DEV_DEBUG="0")
-    environment["RUSTFLAGS"] = "--cap-lints=warn -Awarnings"
     environment.pop("CARGO_TARGET_DIR", None)
-    return {"args": ["cargo", *words], "env": environment}
-
-
-def compile_errors(source):
-    """Files and lines of the errors; none if it compiles."""
-    for words in (["check", "-p", "shaodao-core"], ["check", "-p", "shaodao-server"]):
-        command = cargo(*words, "--message-format=json")
-        done = subprocess.run(
-            command["args"], env=command["env"], cwd=source, stdout=subprocess.PIPE, text=True
-        )
-        errors = []
-        for line in done.stdout.splitlines():
-            message = json.loads(line).get("message") or {}
-            if message.get("level") == "error":
-                spans = message["spans"]
-                errors += [(span["file_name"], span["line_start"]) for span in spans]
-        if errors or done.returncode:
-            return errors or [("?", 0)]
-    return []
-
-
-def test_programs(source):
-    """Paths of the test binaries by name, built."""
-    command = cargo("build", "-p", "shaodao-tests", "-p", "shaodao-server", "--bins")
-    subprocess.run(command["args"], env=command["env"], cwd=source, check=True)
-    words = ["test", "--no-run", "--message-format=json", "-p", "shaodao-core", "-p", "shaodao-tests"]
-    words.append("--lib")
+    command = ["cargo", "test", "--no-run", "--message-format=json"]
+    command += ["-p", "shaodao-core", "-p", "shaodao-server", "-p", "shaodao-tests", "--lib"]
     for name, *_ in TESTS[1:]:
-        words += ["--test", name]
-    command = cargo(*words)
+        command += ["--test", name]
     done = subprocess.run(
-        command["args"], env=command["env"], cwd=source, stdout=subprocess.PIPE, text=True, check=True
+        command, cwd=source, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )
-    programs = {}
+    programs, errors = {}, []
     for line in done.stdout.splitlines():
-        artifact = json.loads(line)
-        if artifact.get("executable") and artifact["profile"]["test"]:
-            programs[artifact["target"]["name"]] = artifact["executable"]
-    return programs
+        said = json.loads(line)
+        message = said.get("message") or {}
+        if message.get("level") == "error":
+            errors += [(span["file_name"], span["line_start"]) for span in message["spans"]]
+        if said.get("executable") and said["profile"]["test"]:
+            programs[said["target"]["name"]] = said["executable"]
+    if done.returncode and not errors:
+        errors.append(("nowhere in particular", 0))
+    return programs, errors
 
 
 def start(source, program, words, number, seconds):

@@ -15,6 +15,7 @@ use crate::domain::ids::PersonId;
 use crate::domain::ladder::{Ladder, Rung};
 use crate::domain::order::{EscalationCause, Level};
 use crate::domain::place::{BadBoundary, Boundary, GridMap};
+use crate::domain::rules::PastPolicy;
 use crate::domain::time::TimePolicy;
 
 pub mod calendar;
@@ -62,6 +63,11 @@ pub enum PackError {
         /// To what.
         to: String,
     },
+    /// Former policies that do not follow one another.
+    #[error(
+        "directory pack: past_policies: each `until` is later than the one before, and earlier than the pack's own version"
+    )]
+    PastPolicies,
     /// A word that means nothing here.
     #[error("directory pack: {what}: `{word}` is not one of {known}")]
     Word {
@@ -83,6 +89,9 @@ struct DirectoryPack {
     calendar: String,
     calendars: Vec<CalendarPack>,
     policy: PolicyPack,
+    /// Left out while there is none: builds that do not know it go on reading.
+    #[serde(default)]
+    past_policies: Vec<PastPolicyPack>,
     communities: Vec<CommunityPack>,
     posts: Vec<PostPack>,
     organisations: Vec<OrganisationPack>,
@@ -118,6 +127,13 @@ struct PolicyPack {
 /// Fourteen days, where a pack does not say.
 fn fortnight() -> u32 {
     14
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PastPolicyPack {
+    until: u64,
+    policy: PolicyPack,
 }
 
 #[derive(Debug, Deserialize)]
@@ -301,6 +317,7 @@ pub fn directory(json: &[u8]) -> Result<Directory, PackError> {
         past_calendars,
         policy: policy(&pack.policy)?,
         ladder: ladder(pack.policy.ladder)?,
+        past_policies: past_policies(pack.past_policies, pack.version)?,
     };
     for person in pack.people {
         let person = read_person(person, &directory)?;
@@ -372,6 +389,23 @@ fn policy(pack: &PolicyPack) -> Result<Policy, PackError> {
         waiting_ms: i64::from(pack.waiting_days) * 24 * 3_600_000,
         restore_hold_ms: i64::from(pack.restore_hold_minutes) * 60_000,
     })
+}
+
+/// Former policies, oldest first; each ends before the next one and before the
+/// pack's own edition.
+fn past_policies(packs: Vec<PastPolicyPack>, version: u64) -> Result<Vec<PastPolicy>, PackError> {
+    let until = packs.iter().map(|past| past.until).chain([version]);
+    if !until.is_sorted_by(|one, next| one < next) {
+        return Err(PackError::PastPolicies);
+    }
+    let past = packs.into_iter().map(|past| {
+        Ok(PastPolicy {
+            until: past.until,
+            policy: policy(&past.policy)?,
+            ladder: ladder(past.policy.ladder)?,
+        })
+    });
+    past.collect()
 }
 
 fn ladder(pack: Option<Vec<RungPack>>) -> Result<Ladder, PackError> {

@@ -499,7 +499,7 @@ impl Engine {
 
     /// Which proof arrived, in words that people read in the record.
     fn proof(&self, whistle: &WhistleState, escalated_at_ms: i64) -> String {
-        let policy = &self.directory.policy.time;
+        let policy = &whistle.rules(&self.directory).policy.time;
         let due = deadline::due(whistle, Some(&self.directory));
         let due_ms = due.map_or(0, |due| due.at_ms);
         if escalated_at_ms <= due_ms {

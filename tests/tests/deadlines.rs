@@ -458,7 +458,7 @@ fn rework_has_a_short_limit_while_the_whole_clock_goes_on() {
         .act(&sheet.directory, URBAN, MONDAY_MS, feedback());
     let rework = |sheet: &Sheet| {
         let whistle = sheet.whistle();
-        let due = deadline::rework_due(&whistle.targets[URBAN_POST], &sheet.directory);
+        let due = deadline::rework_due(&whistle, &whistle.targets[URBAN_POST], &sheet.directory);
         due.map(|due| local_text(due.at_ms))
     };
     assert_eq!(rework(&sheet), None);

@@ -9,6 +9,7 @@ mod stories {
     mod enrolment;
     mod escalation;
     mod ladder;
+    mod policy;
     mod privacy;
     mod quarantine;
     mod requests;
@@ -16,5 +17,6 @@ mod stories {
     mod server_clock;
     mod statistics;
     mod storage;
+    mod todo;
     mod witness;
 }

@@ -37,6 +37,14 @@ impl Answer {
         }
     }
 
+    /// One more row of a list.
+    pub fn push(&mut self, line: &str, row: Json) {
+        self.text.push_str(line);
+        if let Some(rows) = self.json.as_array_mut() {
+            rows.push(row);
+        }
+    }
+
     /// Prints it.
     pub fn print(&self, as_json: bool) {
         match as_json {
@@ -108,26 +116,18 @@ impl View<'_> {
         )
     }
 
-    /// Whistles as lines.
-    pub fn whistles(&self, rows: &[WhistleSummary]) -> Answer {
-        let none = self.lang.pick("没有哨令。", "No whistles.");
-        Answer::new(
-            lines(rows.iter().map(|row| self.whistle_line(row)), none),
-            rows.iter().map(|row| self.whistle_json(row)).collect(),
-        )
-    }
-
-    /// A whistle as a line.
-    pub fn whistle_line(&self, row: &WhistleSummary) -> String {
+    /// A whistle as a line, with what is still owed on it.
+    pub fn whistle_line(&self, row: &WhistleSummary, whistle: &WhistleState) -> String {
         let due = self.lang.pick("限期", "due");
         format!(
-            "{}  {}  [{}] {}({},{due} {})\n",
+            "{}  {}  [{}] {}({},{due} {}){}\n",
             short(row.record),
             local_text(row.issued_at_ms),
             self.whistle_stage(row.stage),
             row.title,
             self.directory.area_name(&row.area),
             self.with_light(row.due_at_ms, self.light_of(row)),
+            self.owed(whistle),
         )
     }
 
@@ -178,8 +178,8 @@ impl View<'_> {
     }
 
     /// A whistle's row for scripts.
-    pub fn whistle_json(&self, row: &WhistleSummary) -> Json {
-        json!({
+    pub fn whistle_json(&self, row: &WhistleSummary, whistle: &WhistleState) -> Json {
+        let mut json = json!({
             "kind": "whistle",
             "record": row.record.to_string(),
             "stage": row.stage.word(),
@@ -193,7 +193,9 @@ impl View<'_> {
             "paused_until_ms": row.paused_until_ms,
             "open_requests": row.open_requests,
             "parent": row.parent.map(|parent| parent.to_string()),
-        })
+        });
+        self.owed_json(whistle, &mut json);
+        json
     }
 
     /// A record with everything in it. `stage` is the one that people see.
@@ -284,9 +286,10 @@ impl View<'_> {
                 .lang
                 .pick(stage.zh().to_owned(), stage.word().replace('_', " "));
             text.push_str(&format!(
-                "  → {} {role} [{stage}]{}\n",
+                "  → {} {role} [{stage}]{}{}\n",
                 self.directory.party_name(&target.target.party),
-                self.rework(target),
+                self.rework(whistle, target),
+                self.no_show(whistle, target),
             ));
         }
         text.push_str(&self.requests(whistle));

@@ -26,7 +26,7 @@ use super::whistle::{Ask, Supervision, TargetState, WhistleState};
 /// The due time in force; `None` before the order has arrived. The directory
 /// gives calendar and policy; without one, dates move by plain time.
 pub fn due(state: &WhistleState, directory: Option<&Directory>) -> Option<DueTime> {
-    let policy = directory.map_or_else(TimePolicy::default, |directory| directory.policy.time);
+    let policy = policy(state, directory);
     let pauses = pauses(state, &policy);
     let mut due = without_extensions(state, directory, &pauses)?;
     for request in &state.requests {
@@ -65,13 +65,26 @@ pub fn suspended_until(state: &WhistleState, policy: &TimePolicy, now_ms: i64) -
     now.map(|(_, to)| *to)
 }
 
-/// When the rework of a target is due: the policy's limit from the failed
-/// verification, by the calendar in force. `None` if no rework is awaited. The
+/// When phones' clocks are believed, for this whistle; as usual without a
+/// directory.
+pub fn policy(state: &WhistleState, directory: Option<&Directory>) -> TimePolicy {
+    directory.map_or_else(TimePolicy::default, |it| state.rules(it).policy.time)
+}
+
+/// When the rework of a target is due: the limit of the whistle's policy from
+/// the failed verification, by the calendar in force. `None` if no rework is awaited. The
 /// clock of the whole whistle goes on beside it.
-pub fn rework_due(target: &TargetState, directory: &Directory) -> Option<DueTime> {
-    let failed_ms = target.rework()?.counts_ms(&directory.policy.time);
-    let limit = directory.policy.rework_limit;
-    directory.calendar.due(failed_ms, limit, &[]).ok()
+pub fn rework_due(
+    state: &WhistleState,
+    target: &TargetState,
+    directory: &Directory,
+) -> Option<DueTime> {
+    let policy = state.rules(directory).policy;
+    let failed_ms = target.rework()?.counts_ms(&policy.time);
+    directory
+        .calendar
+        .due(failed_ms, policy.rework_limit, &[])
+        .ok()
 }
 
 /// Whether the answer to a superior is missing or came too late. A reply whose

@@ -10,6 +10,7 @@ use super::codes::CodePack;
 use super::ids::PersonId;
 use super::ladder::Ladder;
 use super::place::{GridMap, Position};
+use super::rules::PastPolicy;
 use super::time::TimePolicy;
 
 /// What somebody is, within a scope.
@@ -262,10 +263,13 @@ pub struct Directory {
     pub calendar: Calendar,
     /// Other editions, which the limits that began under them keep.
     pub past_calendars: Vec<Calendar>,
-    /// What an operator may set.
+    /// What an operator may set: in force.
     pub policy: Policy,
-    /// Who takes over from whom, and why.
+    /// Who takes over from whom, and why: in force.
     pub ladder: Ladder,
+    /// Former policies and ladders, oldest first, which the limits that began
+    /// under them keep.
+    pub past_policies: Vec<PastPolicy>,
 }
 
 impl Directory {

@@ -48,6 +48,8 @@ pub mod available;
 //
 pub mod private;
 //
+pub mod rules;
+//
 pub mod deadline;
 //
 pub mod ladder;

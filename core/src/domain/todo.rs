@@ -8,15 +8,15 @@
 //! A set-aside envelope is no question of a record's: nobody but an
 //! administrator may look into it, on the server.
 
+use super::action::Body;
 use super::available::Available;
 use super::deadline;
 use super::escalation::Case;
 use super::finding::{FindingStage, FindingState};
 use super::history::{History, Registers};
 use super::ids::{EnvelopeHash, PersonId};
-use super::reason::Reason;
 use super::time::Judged;
-use super::whistle::{Ask, TargetStage};
+use super::whistle::{Ask, TargetStage, TargetState};
 
 /// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,7 +38,9 @@ pub enum Question {
     Mark,
     /// 待派单: a whistle of the street that summons nobody yet.
     Summon,
-    /// 结项已被返工推翻
+    /// 结项已被返工推翻: one's own conclusion, and a verification that failed
+    /// at the same time. Whoever concluded hears of it here; the work goes on by
+    /// itself.
     Overtaken,
     /// 待核实
     Verify,
@@ -201,7 +203,7 @@ pub fn of_whistle(
                 Ask::Extension { .. } => Question::Extension,
                 Ask::Suspension { .. } => Question::Suspension,
             };
-            let bracket = request.asked.entry.bracket(&case.directory.policy.time);
+            let bracket = request.asked.entry.bracket(&case.rules().policy.time);
             let due = deadline::due(state, Some(case.directory));
             let judged = due.map(|due| bracket.judge(due.at_ms));
             waiting.push(Waiting {
@@ -234,11 +236,9 @@ pub fn of_whistle(
             ..Waiting::of(Question::Summon)
         });
     }
-    // A conclusion of one's own that a failed verification has overtaken.
-    let overtaken = state.traces.iter().any(|trace| {
-        let mut entries = history.entries().iter();
-        let of = entries.find(|entry| entry.hash == trace.hash);
-        trace.reason == Reason::Overtaken && of.is_some_and(|entry| entry.person == *person)
+    let overtaken = history.entries().iter().any(|entry| {
+        let concludes = matches!(entry.body, Body::Conclude { .. });
+        concludes && entry.person == *person && !state.applied(&entry.hash)
     });
     if overtaken && !state.stage().is_over() {
         waiting.push(Waiting::of(Question::Overtaken));
@@ -252,7 +252,13 @@ pub fn of_whistle(
         party: Some(key.clone()),
         ..Waiting::of(Question::Verify)
     }));
-    if waiting.len() == before && can("conclude") {
+    // Where everybody comes of their own accord, it ends when they are done.
+    let is_done = |target: &TargetState| target.stage() >= TargetStage::FedBack;
+    let done = match state.mandatory().next() {
+        Some(_) => true,
+        None => !state.targets.is_empty() && state.targets.values().all(is_done),
+    };
+    if waiting.len() == before && done && can("conclude") {
         waiting.push(Waiting::of(Question::Conclude));
     }
     waiting.extend(disputed(&state.facts, steps));
@@ -300,7 +306,9 @@ pub fn of_finding(state: &FindingState, has_doubles: bool, steps: &[Available]) 
 }
 
 fn disputed(facts: &Registers, steps: &[Available]) -> Option<Waiting> {
-    let open = facts.iter().find(|(_, register)| !register.others.is_empty());
+    let open = facts
+        .iter()
+        .find(|(_, register)| !register.others.is_empty());
     let can = steps.iter().any(|step| step.word == "correct");
     open.filter(|_| can).map(|(name, _)| Waiting {
         text: name.clone(),

@@ -6,6 +6,7 @@ use shaodao_core::domain::finding::FindingStage;
 use shaodao_core::domain::reason::Reason;
 use shaodao_core::domain::whistle::{TargetStage, WhistleStage};
 use shaodao_core::sync::wire::Standing;
+use shaodao_tests::world::deeds::arrive;
 use shaodao_tests::world::{HOUR_MS, World};
 
 const NORTH_GATE: &str = "530102001006";
@@ -74,24 +75,7 @@ fn rework_wins_over_a_conclusion_made_at_the_same_time() {
         world.sync(SECRETARY);
         world.sync(URBAN);
         let party = || URBAN_POST.to_owned();
-        world.on_whistle(
-            URBAN,
-            whistle,
-            Body::Arrive {
-                party: party(),
-                heads: 1,
-                position: None,
-                away: None,
-            },
-        );
-        world.on_whistle(
-            URBAN,
-            whistle,
-            Body::Feedback {
-                party: party(),
-                text: "好了".into(),
-            },
-        );
+        world.answer(URBAN, whistle, URBAN_POST);
         world.settle();
         // Both judge what they see, neither hears the other.
         let verify = |passed| Body::Verify {
@@ -235,24 +219,7 @@ fn nobody_verifies_their_own_work_or_acts_for_others() {
         .try_act(HEAD, on(Body::Sign { party: party() }))
         .expect_err("not a target");
     assert!(sign.to_string().contains("not a target"), "{sign}");
-    world.on_whistle(
-        URBAN,
-        whistle,
-        Body::Arrive {
-            party: party(),
-            heads: 1,
-            position: None,
-            away: None,
-        },
-    );
-    world.on_whistle(
-        URBAN,
-        whistle,
-        Body::Feedback {
-            party: party(),
-            text: "好了".into(),
-        },
-    );
+    world.answer(URBAN, whistle, URBAN_POST);
     let verify = Body::Verify {
         party: party(),
         passed: true,
@@ -277,15 +244,6 @@ fn nobody_verifies_their_own_work_or_acts_for_others() {
 
 fn target(party: &str, body: impl Fn(String) -> Body) -> Body {
     body(party.to_owned())
-}
-
-fn arrive(party: String) -> Body {
-    Body::Arrive {
-        party,
-        heads: 1,
-        position: None,
-        away: None,
-    }
 }
 
 /// What somebody is told about their newest action that had no effect.

@@ -11,7 +11,7 @@ use shaodao_core::domain::lease::Sight;
 use shaodao_core::domain::record::RecordState;
 use shaodao_core::domain::whistle::WhistleStage;
 use shaodao_core::explain::Sentence;
-use shaodao_core::store::read::{FindingFilter, WhistleFilter};
+use shaodao_core::store::read::{FindingFilter, WhistleFilter, WhistleSummary};
 
 use super::salvaged::incident_json;
 use super::{Done, Hand, said};
@@ -61,7 +61,15 @@ impl Hand {
                 };
                 let rows = self.device.whistles(now, &filter);
                 let rows = rows.map_err(|error| said(&error))?;
-                self.under_lease(view.whistles(&rows))
+                let mut answer = Answer::new(String::new(), json!([]));
+                for row in &rows {
+                    self.push_whistle(&view, row, &mut answer)?;
+                }
+                if rows.is_empty() {
+                    let none = self.lang.pick("没有哨令。", "No whistles.");
+                    answer.text.push_str(none);
+                }
+                self.under_lease(answer)
             }
         }
     }
@@ -172,28 +180,42 @@ impl Hand {
             now_ms: self.reading_ms()?,
         };
         let store = self.device.store();
-        let mut text = String::new();
-        let mut rows = Vec::new();
+        let mut answer = Answer::new(String::new(), json!([]));
         for record in records {
             let finding = store
                 .finding(*record)
                 .map_err(|error| Sentence::from(&error))?;
             if let Some(finding) = finding {
-                text.push_str(&view.findings(std::slice::from_ref(&finding)).text);
-                rows.push(view.finding_json(&finding));
+                let line = view.findings(std::slice::from_ref(&finding)).text;
+                answer.push(&line, view.finding_json(&finding));
             }
             let whistle = store
                 .whistle(*record)
                 .map_err(|error| Sentence::from(&error))?;
             if let Some(whistle) = whistle {
-                text.push_str(&view.whistle_line(&whistle));
-                rows.push(view.whistle_json(&whistle));
+                self.push_whistle(&view, &whistle, &mut answer)?;
             }
         }
-        if rows.is_empty() {
-            text = self.lang.pick("没有找到。", "Nothing found.").to_owned();
+        if answer.text.is_empty() {
+            answer.text = self.lang.pick("没有找到。", "Nothing found.").to_owned();
         }
-        Ok(Answer::new(text, rows.into()))
+        Ok(answer)
+    }
+
+    fn push_whistle(
+        &self,
+        view: &View<'_>,
+        row: &WhistleSummary,
+        answer: &mut Answer,
+    ) -> Result<(), Sentence> {
+        let shown = self.device.show(row.record).map_err(|error| said(&error))?;
+        if let RecordState::Whistle(whistle) = &shown.state {
+            answer.push(
+                &view.whistle_line(row, whistle),
+                view.whistle_json(row, whistle),
+            );
+        }
+        Ok(())
     }
 
     pub(super) fn directory(&self, part: Part, text: Option<&str>) -> Done {
