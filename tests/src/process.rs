@@ -399,6 +399,20 @@ impl Terminal {
         command
     }
 
+    /// What a person reads, in `zh` or `en`: the output, and the error behind it.
+    ///
+    /// # Errors
+    /// The program could not be started.
+    pub fn read(&self, lang: &str, args: &[&str]) -> Result<String, std::io::Error> {
+        let mut command = Command::new(&self.binary);
+        command.args(["--lang", lang, "--home"]);
+        command.arg(&self.home).args(args);
+        command.env("XDG_STATE_HOME", unbacked(&self.home));
+        let output = command.output()?;
+        let said = [output.stdout, output.stderr].concat();
+        Ok(String::from_utf8_lossy(&said).into_owned())
+    }
+
     /// Runs a command to its end: its JSON, or the JSON of its error.
     ///
     /// # Errors

@@ -269,6 +269,15 @@ impl View<'_> {
                 who.unwrap_or_default(),
                 self.due(whistle),
             ));
+            for (by_ms, zh, en) in [
+                (order.sign_by_ms, "签收期限", "sign by"),
+                (order.report_by_ms, "报到期限", "report by"),
+            ] {
+                if let Some(by_ms) = by_ms {
+                    let label = self.lang.pick(zh, en);
+                    text.push_str(&format!("  {label}: {}\n", local_text(by_ms)));
+                }
+            }
             for finding in &order.findings {
                 let label = self.lang.pick("问题", "finding");
                 text.push_str(&format!("  {label}: {}\n", short(*finding)));
