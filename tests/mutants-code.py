@@ -75,7 +75,7 @@ def main():
     for folder in (tree, source):
         copy_tree(folder)
     mutants = listed(tree, options.only)
-    programs = build(tree, source, mutants)
+    programs = build(tree, source, mutants, work / "unviable.json")
     viable = [mutant for mutant in mutants if not mutant["unviable"]]
     print(f"{len(mutants)} mutants, {len(viable)} of them run", flush=True)
     cost = baseline(source, programs)
@@ -173,9 +173,13 @@ def body_start(text, start, end):
     return None
 
 
-def build(tree, source, mutants):
+def build(tree, source, mutants, unviable):
     """Builds the tests over all mutants at once, without the mutants that do
-    not compile; returns the paths of the test binaries."""
+    not compile; returns the paths of the test binaries. What did not compile
+    before is not tried again."""
+    before = set(json.loads(unviable.read_text())) if unviable.is_file() else set()
+    for mutant in mutants:
+        mutant["unviable"] |= mutant["name"] in before
     by_file = defaultdict(list)
     for mutant in mutants:
         by_file[mutant["file"]].append(mutant)
@@ -192,6 +196,8 @@ def build(tree, source, mutants):
                 if first <= line <= last and not mutant["unviable"]:
                     mutant["unviable"] = True
                     dropped += 1
+        names = [mutant["name"] for mutant in mutants if mutant["unviable"]]
+        unviable.write_text(json.dumps(names))
         print(f"{dropped} do not compile", flush=True)
         if not dropped:
             sys.exit(f"the copy does not compile: {errors[:5]}")

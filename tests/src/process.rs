@@ -399,6 +399,14 @@ impl Terminal {
         command
     }
 
+    /// The JSON of a command that has to succeed.
+    pub fn must(&self, args: &[&str]) -> serde_json::Value {
+        match self.run(args) {
+            Ok(said) => said,
+            Err(error) => panic!("{args:?}: {error}"),
+        }
+    }
+
     /// What a person reads, in `zh` or `en`: the output, and the error behind it.
     ///
     /// # Errors

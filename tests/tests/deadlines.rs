@@ -235,6 +235,25 @@ fn an_escalation_that_was_asked_for_in_time_does_not_answer_the_deadline() {
 }
 
 #[test]
+fn two_pauses_with_work_between_them_stay_two() {
+    // Monday ten to eleven, and Tuesday ten to eleven.
+    let mut sheet = Sheet::blown(Some("2d"), 0);
+    assert_eq!(sheet.due(), "2025-06-17 16:30");
+    let pauses = [0, 1].map(|day| {
+        let from_ms = MONDAY_MS + day * DAY_MS;
+        let pause = sheet.asks_to_pause(from_ms, from_ms + HOUR_MS);
+        sheet.rules(from_ms, pause, true, None);
+        (from_ms, from_ms + HOUR_MS)
+    });
+    let policy = sheet.directory.policy.time;
+    assert_eq!(deadline::pauses(&sheet.whistle(), &policy), pauses);
+    assert_eq!(sheet.due(), "2025-06-18 10:30");
+    let until = |at_ms| deadline::suspended_until(&sheet.whistle(), &policy, at_ms);
+    assert_eq!(until(MONDAY_MS + 2 * HOUR_MS), None);
+    assert_eq!(until(MONDAY_MS + DAY_MS), Some(pauses[1].1));
+}
+
+#[test]
 fn a_refused_pause_moves_nothing() {
     let mut sheet = Sheet::blown(Some("1d"), 0);
     let pause = sheet.asks_to_pause(MONDAY_MS, MONDAY_MS + 7 * DAY_MS);

@@ -46,20 +46,13 @@ impl Street {
     }
 }
 
-fn run(phone: &Terminal, args: &[&str]) -> Json {
-    match phone.run(args) {
-        Ok(said) => said,
-        Err(error) => panic!("{args:?}: {error}"),
-    }
-}
-
 fn record(said: &Json) -> String {
     said["record"].as_str().expect("a record").to_owned()
 }
 
 fn sync(phones: &[&Terminal]) {
     for phone in phones {
-        run(phone, &["sync"]);
+        phone.must(&["sync"]);
     }
 }
 
@@ -82,7 +75,7 @@ fn whistle(secretary: &Terminal, finding: &str, more: &[&str]) -> String {
         "--due",
         "2h",
     ];
-    record(&run(secretary, &[&order, more].concat()))
+    record(&secretary.must(&[&order, more].concat()))
 }
 
 #[test]
@@ -94,30 +87,24 @@ fn who_disagreed_is_told_in_one_sentence() {
         ["P01006-01", "P01006-00", "P01006-06", "S-03"].map(|person| street.phone(person));
 
     // The same fact, and different ones.
-    let finding = record(&run(&member, &FINDING));
+    let finding = record(&member.must(&FINDING));
     sync(&[&member, &secretary]);
-    run(
-        &member,
-        &[
-            "correct",
-            &finding,
-            "--title",
-            "北门渣土",
-            "--address",
-            "北门街1号",
-        ],
-    );
-    run(
-        &secretary,
-        &[
-            "correct",
-            &finding,
-            "--title",
-            "路口渣土",
-            "--description",
-            "约两车",
-        ],
-    );
+    member.must(&[
+        "correct",
+        &finding,
+        "--title",
+        "北门渣土",
+        "--address",
+        "北门街1号",
+    ]);
+    secretary.must(&[
+        "correct",
+        &finding,
+        "--title",
+        "路口渣土",
+        "--description",
+        "约两车",
+    ]);
     sync(&[&member, &secretary, &member]);
     for phone in [&member, &secretary] {
         let show = ["show", &finding];
@@ -130,11 +117,11 @@ fn who_disagreed_is_told_in_one_sentence() {
     }
 
     // A step that is not possible any more.
-    let double = record(&run(&member, &[&FINDING[..], &["--again"]].concat()));
+    let double = record(&member.must(&[&FINDING[..], &["--again"]].concat()));
     sync(&[&member, &secretary]);
-    run(&secretary, &["merge", &double, "--into", &finding]);
+    secretary.must(&["merge", &double, "--into", &finding]);
     sync(&[&secretary]);
-    run(&member, &["self-resolve", &double, "已清理"]);
+    member.must(&["self-resolve", &double, "已清理"]);
     sync(&[&member]);
     for screen in [&["show", &double][..], &["troubles"]] {
         says(
@@ -156,21 +143,18 @@ fn who_disagreed_is_told_in_one_sentence() {
             "Other whistles for the same findings",
         );
     }
-    run(&secretary, &["cancel", &second, "--reason", "重复吹哨"]);
+    secretary.must(&["cancel", &second, "--reason", "重复吹哨"]);
 
     // Conclusion against rework, and two notes beside one another.
     sync(&[&secretary, &urban]);
-    run(&urban, &["arrive", &first, "--away", "没有定位"]);
-    run(&urban, &["feedback", &first, "--text", "已清运"]);
+    urban.must(&["arrive", &first, "--away", "没有定位"]);
+    urban.must(&["feedback", &first, "--text", "已清运"]);
     sync(&[&urban, &secretary, &supervisor]);
-    run(&secretary, &["verify", &first, "--text", "照片里干净"]);
-    run(&secretary, &["conclude", &first, "--text", "办结"]);
-    run(
-        &supervisor,
-        &["verify", &first, "--failed", "--text", "现场还在"],
-    );
+    secretary.must(&["verify", &first, "--text", "照片里干净"]);
+    secretary.must(&["conclude", &first, "--text", "办结"]);
+    supervisor.must(&["verify", &first, "--failed", "--text", "现场还在"]);
     for (phone, note) in [(&secretary, "居民催问"), (&urban, "车已约好")] {
-        run(phone, &["note", &first, note]);
+        phone.must(&["note", &first, note]);
     }
     sync(&[&secretary, &supervisor, &urban, &secretary]);
     says(
@@ -197,7 +181,7 @@ fn who_did_not_come_and_who_did_not_answer_is_on_the_screen() {
     let street = Street::open("told-no-show");
     let [secretary, urban, supervisor] =
         ["P01006-00", "P01006-06", "S-03"].map(|person| street.phone(person));
-    let finding = record(&run(&secretary, &FINDING));
+    let finding = record(&secretary.must(&FINDING));
     let whistle = whistle(&secretary, &finding, &["--report-by", "1h"]);
     sync(&[&secretary, &urban, &supervisor]);
     for of in [URBAN_POST, "blower"] {
@@ -211,7 +195,7 @@ fn who_did_not_come_and_who_did_not_answer_is_on_the_screen() {
             "--reply-by",
             "30m",
         ];
-        run(&supervisor, &demand);
+        supervisor.must(&demand);
     }
     sync(&[&supervisor, &urban, &secretary]);
     let show = ["show", whistle.as_str()];
@@ -219,21 +203,18 @@ fn who_did_not_come_and_who_did_not_answer_is_on_the_screen() {
     says(&secretary, &show, "[待回复]", "[awaited]");
     says(&secretary, &listed, "⚠督办待回复 2", "⚠replies owed 2");
     says(&urban, &["todo"], "【督办待回复】", "【to reply】");
-    let row = &run(&urban, &["todo"])[0];
+    let row = &urban.must(&["todo"])[0];
     let demand = row["answers"].as_str().expect("a name");
     assert_eq!(
         (&row["question"], &row["text"]),
         (&"reply".into(), &"请说明进展".into())
     );
-    run(
-        &urban,
-        &["reply", &whistle, "--to", demand, "--text", "渣土车已约好"],
-    );
+    urban.must(&["reply", &whistle, "--to", demand, "--text", "渣土车已约好"]);
     sync(&[&urban, &supervisor]);
     says(&supervisor, &show, "渣土车已约好", "渣土车已约好");
     says(&supervisor, &show, "[按时回复]", "[in time]");
     assert_eq!(
-        run(&supervisor, &listed)[0]["no_shows"],
+        supervisor.must(&listed)[0]["no_shows"],
         serde_json::json!([])
     );
 
@@ -249,9 +230,9 @@ fn who_did_not_come_and_who_did_not_answer_is_on_the_screen() {
     says(&supervisor, &show, "[逾期未回复]", "[overdue]");
     says(&supervisor, &listed, "⚠未到场 1", "⚠no-shows 1");
     says(&supervisor, &listed, "⚠督办逾期 1", "⚠replies overdue 1");
-    let row = &run(&supervisor, &listed)[0];
+    let row = &supervisor.must(&listed)[0];
     assert_eq!(row["no_shows"], serde_json::json!([URBAN_POST]));
-    let seen = run(&supervisor, &show);
+    let seen = supervisor.must(&show);
     let demands = seen["supervisions"].as_array().expect("demands");
     let standing = |party: &str| {
         let mut demands = demands.iter();

@@ -308,11 +308,11 @@ fn what_is_not_possible_any_more_comes_back_with_one_plain_sentence() {
     }
     let parent = world.report(HEAD, GRID, "E0102", "门口有垃圾");
     let merged = world.report(HEAD, GRID, "E0102", "路口有垃圾");
-    let blown = ["放人", "撤销"].map(|title| {
+    let blown = ["放人", "撤销", "结项"].map(|title| {
         let finding = world.report(SECRETARY, GRID, "E0103", title);
         world.whistle(SECRETARY, NORTH_GATE, finding, &[URBAN_POST], 4)
     });
-    let [released, cancelled] = blown;
+    let [released, cancelled, concluded] = blown;
     world.settle();
     for person in [HEAD, URBAN] {
         world.of(person).offline = true;
@@ -326,6 +326,13 @@ fn what_is_not_possible_any_more_comes_back_with_one_plain_sentence() {
     );
     let reason = "重复吹哨".into();
     world.on_whistle(SECRETARY, cancelled, Body::Cancel { reason });
+    let excuse = |party| Body::Excuse {
+        party,
+        reason: "居民自行清理".into(),
+    };
+    world.on_whistle(SECRETARY, concluded, target(URBAN_POST, excuse));
+    let text = "办结".into();
+    world.on_whistle(SECRETARY, concluded, Body::Conclude { text });
     world.pass(60_000);
     let fixed = Body::SelfResolve {
         text: "已清理".into(),
@@ -337,6 +344,7 @@ fn what_is_not_possible_any_more_comes_back_with_one_plain_sentence() {
     assert_eq!(told(&mut world, HEAD), (Standing::Late, Reason::Merged));
     world.on_whistle(URBAN, released, target(URBAN_POST, arrive));
     world.on_whistle(URBAN, cancelled, target(URBAN_POST, arrive));
+    world.on_whistle(URBAN, concluded, target(URBAN_POST, arrive));
     world.of(URBAN).offline = false;
     world.sync(URBAN);
     let troubles = world.of(URBAN).device.store().troubles().expect("troubles");
@@ -345,6 +353,7 @@ fn what_is_not_possible_any_more_comes_back_with_one_plain_sentence() {
     let mut wanted = vec![
         (released, Some(Reason::Released)),
         (cancelled, Some(Reason::Closed)),
+        (concluded, Some(Reason::Closed)),
     ];
     wanted.sort();
     assert_eq!(reasons, wanted);
@@ -353,6 +362,7 @@ fn what_is_not_possible_any_more_comes_back_with_one_plain_sentence() {
     for (whistle, stage) in [
         (released, TargetStage::Released),
         (cancelled, TargetStage::Notified),
+        (concluded, TargetStage::Excused),
     ] {
         let state = world.seen_whistle(SECRETARY, whistle);
         assert_eq!(state.targets[URBAN_POST].stage(), stage);
