@@ -113,6 +113,7 @@ struct PolicyPack {
     max_drift_minutes: u32,
     arrival_radius_m: Option<u32>,
     rework_limit: Option<String>,
+    yellow_percent: Option<u8>,
     #[serde(default = "fortnight")]
     lease_days: u32,
     #[serde(default = "fortnight")]
@@ -375,6 +376,17 @@ fn policy(pack: &PolicyPack) -> Result<Policy, PackError> {
             max_drift_ms: u64::from(pack.max_drift_minutes) * 60_000,
         },
         arrival_radius_m: pack.arrival_radius_m.unwrap_or(usual.arrival_radius_m),
+        yellow_percent: match pack.yellow_percent {
+            Some(percent @ 1..=100) => percent,
+            Some(percent) => {
+                return Err(PackError::Word {
+                    what: "policy: yellow_percent".to_owned(),
+                    word: percent.to_string(),
+                    known: "1 to 100",
+                });
+            }
+            None => usual.yellow_percent,
+        },
         rework_limit: match &pack.rework_limit {
             Some(limit) => limit.parse()?,
             None => usual.rework_limit,

@@ -30,10 +30,7 @@ impl View<'_> {
                 format!(" ({label} {})", local_text(ordered))
             }
         };
-        let policy = &whistle.rules(self.directory).policy.time;
-        let paused = deadline::suspended_until(whistle, policy, self.now_ms).is_some();
-        let stands_still = paused || whistle.stage().is_over();
-        let light = self.light(whistle.issued_at_ms, due.at_ms, stands_still);
+        let light = self.light(whistle);
         format!("{}{mark}{moved}", self.with_light(due.at_ms, light))
     }
 

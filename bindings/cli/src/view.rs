@@ -5,7 +5,8 @@ use serde_json::{Value as Json, json};
 use shaodao_core::device::RecordView;
 use shaodao_core::domain::action::{Body, Party, Value, word_zh};
 use shaodao_core::domain::available::Available;
-use shaodao_core::domain::calendar::{Light, light, local_text};
+use shaodao_core::domain::calendar::{Light, local_text};
+use shaodao_core::domain::deadline;
 use shaodao_core::domain::directory::Directory;
 use shaodao_core::domain::finding::{FindingStage, FindingState};
 use shaodao_core::domain::history::Registers;
@@ -126,7 +127,7 @@ impl View<'_> {
             self.whistle_stage(row.stage),
             row.title,
             self.directory.area_name(&row.area),
-            self.with_light(row.due_at_ms, self.light_of(row)),
+            self.with_light(row.due_at_ms, self.light(whistle)),
             self.owed(whistle),
         )
     }
@@ -140,22 +141,9 @@ impl View<'_> {
         }
     }
 
-    fn light_of(&self, row: &WhistleSummary) -> Option<Light> {
-        let stands_still = row.stage.is_over() || row.paused_until_ms > self.now_ms;
-        self.light(row.issued_at_ms, row.due_at_ms, stands_still)
-    }
-
-    /// The light of a whistle whose clock runs, by the share of the time
-    /// between issue and due.
-    pub(crate) fn light(
-        &self,
-        issued_at_ms: i64,
-        due_at_ms: i64,
-        stands_still: bool,
-    ) -> Option<Light> {
-        let used_ms = self.now_ms.saturating_sub(issued_at_ms);
-        let whole_ms = due_at_ms.saturating_sub(issued_at_ms);
-        light(used_ms, whole_ms, stands_still)
+    /// The light of a whistle whose clock runs.
+    pub(crate) fn light(&self, whistle: &WhistleState) -> Option<Light> {
+        deadline::light(whistle, self.directory, self.now_ms)
     }
 
     /// A finding's row for scripts.
@@ -189,7 +177,7 @@ impl View<'_> {
             "title": row.title,
             "issued_at_ms": row.issued_at_ms,
             "due_at_ms": row.due_at_ms,
-            "light": self.light_of(row).map(Light::word),
+            "light": self.light(whistle).map(Light::word),
             "paused_until_ms": row.paused_until_ms,
             "open_requests": row.open_requests,
             "parent": row.parent.map(|parent| parent.to_string()),

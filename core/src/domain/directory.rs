@@ -196,6 +196,8 @@ pub struct Policy {
     pub time: TimePolicy,
     /// How far from a whistle's place an arrival needs no reason, metres.
     pub arrival_radius_m: u32,
+    /// Share of a limit from which its light is yellow, percent.
+    pub yellow_percent: u8,
     /// Limit of a target for another round after a failed verification.
     pub rework_limit: Limit,
     /// For so long after its last contact a phone shows what others did,
@@ -223,6 +225,7 @@ impl Default for Policy {
         Self {
             time: TimePolicy::default(),
             arrival_radius_m: 200,
+            yellow_percent: 80,
             rework_limit: Limit {
                 amount: 4,
                 unit: LimitUnit::WorkingHour,

@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use shaodao_core::device::Draft;
 use shaodao_core::domain::action::{Body, RecordKind, Terms, Value, fact};
-use shaodao_core::domain::calendar::Limit;
+use shaodao_core::domain::calendar::{Light, Limit};
 use shaodao_core::domain::deadline;
 use shaodao_core::domain::ids::RecordId;
 use shaodao_server::engine::{Engine, EngineError};
@@ -153,6 +153,31 @@ fn belief_in_clocks_does_not_change_under_a_running_limit() {
     world.settle();
     let state = world.seen_whistle(SECRETARY, whistle);
     assert!(state.escalations[0].stood_down.is_some(), "kept");
+}
+
+#[test]
+fn lights_turn_yellow_where_the_policy_of_the_whistle_says() {
+    // What could go wrong: a morning's whistle that turns yellow at once,
+    // because somebody wants to be warned earlier from today.
+    let mut world = street("yellow-edition");
+    let before = whistled(&mut world);
+    let refused = edit(&mut world, |pack| {
+        pack["policy"]["yellow_percent"] = json!(0);
+    });
+    assert!(refused.is_err(), "nothing is yellow from the start");
+    let set = |pack: &mut Json| pack["policy"]["yellow_percent"] = json!(50);
+    edit(&mut world, set).expect("an edition");
+    world.sync_all();
+    let after = whistled(&mut world);
+    world.pass(HOUR_MS);
+    let now_ms = world.now_ms();
+    let directory = world.of(URBAN).device.directory().expect("a directory");
+    for (whistle, light) in [(before, Light::Green), (after, Light::Yellow)] {
+        let state = world.seen_whistle(URBAN, whistle);
+        let seen = deadline::light(&state, &directory, now_ms);
+        assert_eq!(seen, Some(light));
+    }
+    world.settle();
 }
 
 #[test]
