@@ -68,6 +68,8 @@ pub mod evidence;
 pub mod sight;
 //
 pub mod troubles;
+//
+mod todo;
 
 pub use confidence::Confidence;
 pub use home::Home;

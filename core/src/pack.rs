@@ -15,6 +15,7 @@ use crate::domain::ids::PersonId;
 use crate::domain::ladder::{Ladder, Rung};
 use crate::domain::order::{EscalationCause, Level};
 use crate::domain::place::{BadBoundary, Boundary, GridMap};
+use crate::domain::rules::PastPolicy;
 use crate::domain::time::TimePolicy;
 
 pub mod calendar;
@@ -62,6 +63,11 @@ pub enum PackError {
         /// To what.
         to: String,
     },
+    /// Former policies that do not follow one another.
+    #[error(
+        "directory pack: past_policies: each `until` is later than the one before, and earlier than the pack's own version"
+    )]
+    PastPolicies,
     /// A word that means nothing here.
     #[error("directory pack: {what}: `{word}` is not one of {known}")]
     Word {
@@ -83,6 +89,9 @@ struct DirectoryPack {
     calendar: String,
     calendars: Vec<CalendarPack>,
     policy: PolicyPack,
+    /// Left out while there is none: builds that do not know it go on reading.
+    #[serde(default)]
+    past_policies: Vec<PastPolicyPack>,
     communities: Vec<CommunityPack>,
     posts: Vec<PostPack>,
     organisations: Vec<OrganisationPack>,
@@ -104,6 +113,7 @@ struct PolicyPack {
     max_drift_minutes: u32,
     arrival_radius_m: Option<u32>,
     rework_limit: Option<String>,
+    yellow_percent: Option<u8>,
     #[serde(default = "fortnight")]
     lease_days: u32,
     #[serde(default = "fortnight")]
@@ -118,6 +128,13 @@ struct PolicyPack {
 /// Fourteen days, where a pack does not say.
 fn fortnight() -> u32 {
     14
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PastPolicyPack {
+    until: u64,
+    policy: PolicyPack,
 }
 
 #[derive(Debug, Deserialize)]
@@ -301,6 +318,7 @@ pub fn directory(json: &[u8]) -> Result<Directory, PackError> {
         past_calendars,
         policy: policy(&pack.policy)?,
         ladder: ladder(pack.policy.ladder)?,
+        past_policies: past_policies(pack.past_policies, pack.version)?,
     };
     for person in pack.people {
         let person = read_person(person, &directory)?;
@@ -358,6 +376,17 @@ fn policy(pack: &PolicyPack) -> Result<Policy, PackError> {
             max_drift_ms: u64::from(pack.max_drift_minutes) * 60_000,
         },
         arrival_radius_m: pack.arrival_radius_m.unwrap_or(usual.arrival_radius_m),
+        yellow_percent: match pack.yellow_percent {
+            Some(percent @ 1..=100) => percent,
+            Some(percent) => {
+                return Err(PackError::Word {
+                    what: "policy: yellow_percent".to_owned(),
+                    word: percent.to_string(),
+                    known: "1 to 100",
+                });
+            }
+            None => usual.yellow_percent,
+        },
         rework_limit: match &pack.rework_limit {
             Some(limit) => limit.parse()?,
             None => usual.rework_limit,
@@ -372,6 +401,23 @@ fn policy(pack: &PolicyPack) -> Result<Policy, PackError> {
         waiting_ms: i64::from(pack.waiting_days) * 24 * 3_600_000,
         restore_hold_ms: i64::from(pack.restore_hold_minutes) * 60_000,
     })
+}
+
+/// Former policies, oldest first; each ends before the next one and before the
+/// pack's own edition.
+fn past_policies(packs: Vec<PastPolicyPack>, version: u64) -> Result<Vec<PastPolicy>, PackError> {
+    let until = packs.iter().map(|past| past.until).chain([version]);
+    if !until.is_sorted_by(|one, next| one < next) {
+        return Err(PackError::PastPolicies);
+    }
+    let past = packs.into_iter().map(|past| {
+        Ok(PastPolicy {
+            until: past.until,
+            policy: policy(&past.policy)?,
+            ladder: ladder(past.policy.ladder)?,
+        })
+    });
+    past.collect()
 }
 
 fn ladder(pack: Option<Vec<RungPack>>) -> Result<Ladder, PackError> {

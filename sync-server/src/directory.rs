@@ -4,18 +4,20 @@
 //!    server's signature, and is in force with the commit.
 //! 2. Phones get the newest one with their next exchange; the running server
 //!    notices an edition that an administrator's process made.
-//! 3. Undoing is making the older pack an edition again: numbers only grow, so
+//! 3. What running limits go by stays: editions of the calendar, and the policy
+//!    that another one follows, with the last edition that it was in force in.
+//! 4. Undoing is making the older pack an edition again: numbers only grow, so
 //!    no phone ever goes back.
 //!
 //! What can go wrong: (1) the pack does not fit together, is of another street,
-//! or uses the code of a grid that was given up: nothing is made, and the error
-//! names the place.
+//! or uses the code of a grid that was given up; (3) it changes a calendar that
+//! limits run by: nothing is made, and the error names the place.
 
 use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
 use rusqlite::{Connection, OptionalExtension, params};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use shaodao_core::domain::directory::Directory;
 use shaodao_core::pack;
@@ -180,6 +182,8 @@ impl Engine {
         let next = version(&self.db)? + 1;
         let mut pack: Json = serde_json::from_slice(json).map_err(pack::PackError::from)?;
         pack["version"] = next.into();
+        let before: Json = serde_json::from_slice(&self.pack()?).map_err(pack::PackError::from)?;
+        keep_editions(&before, &mut pack).map_err(EngineError::NotPossible)?;
         let bytes = pack.to_string().into_bytes();
         let directory = pack::directory(&bytes)?;
         if directory.street != self.directory.street {
@@ -195,6 +199,37 @@ impl Engine {
         self.arm_all()?;
         Ok(next)
     }
+}
+
+/// Keeps in a new pack what limits that began under the one before go by.
+fn keep_editions(before: &Json, pack: &mut Json) -> Result<(), String> {
+    let all = |pack: &Json, part: &str| pack[part].as_array().cloned().unwrap_or_default();
+    let mut calendars = all(pack, "calendars");
+    for calendar in all(before, "calendars") {
+        let version = &calendar["version"];
+        match calendars.iter().find(|it| it["version"] == *version) {
+            None => calendars.push(calendar),
+            Some(here) if *here == calendar => {}
+            Some(_) => {
+                return Err(format!(
+                    "calendar {version} would change, and limits run by it; give the changed one \
+                     another version"
+                ));
+            }
+        }
+    }
+    let mut past = all(before, "past_policies");
+    if before["policy"] != pack["policy"] {
+        past.push(json!({ "until": before["version"], "policy": before["policy"] }));
+    }
+    let fields = pack.as_object_mut().ok_or("a pack is a JSON object")?;
+    fields.insert("calendars".to_owned(), calendars.into());
+    fields.remove("past_policies");
+    // Left out while there is none: older builds of the phone go on reading.
+    if !past.is_empty() {
+        fields.insert("past_policies".to_owned(), past.into());
+    }
+    Ok(())
 }
 
 fn insert(db: &Connection, edition: &Edition, who: &str, what: &str) -> Result<(), DbError> {

@@ -150,7 +150,7 @@ pub struct Engine {
     pub(crate) rng: StdRng,
     data_version: i64,
     pub(crate) witness: audit::Witness,
-    /// What was accepted and has consequences that are not drawn yet.
+    /// What was accepted and whose consequences are not drawn yet.
     pub(crate) accepted: VecDeque<Sealed>,
 }
 

@@ -34,83 +34,77 @@ pub(crate) fn split_number(number: &str) -> Option<(&str, i64)> {
     Some((prefix, nth.parse().ok()?))
 }
 
-/// Whether something may follow from an accepted action like this.
-pub(crate) fn has_consequences(body: &Body) -> bool {
-    matches!(
-        body,
-        Body::Accept
-            | Body::Number
-            | Body::Escalate { .. }
-            | Body::MarkDistrict { .. }
-            | Body::AskEscalation { .. }
-            | Body::Verify { .. }
-            | Body::Issue(_)
-            | Body::Feedback { .. }
-            | Body::Arrive { .. }
-            | Body::Excuse { .. }
-            | Body::Rule { .. }
-            | Body::StandDown { .. }
-            | Body::Reopen { .. }
-            | Body::Resume { .. }
-            | Body::Recompute { .. }
-    )
-}
-
 impl Engine {
     /// Draws the consequences of what was accepted, and of those in turn.
     pub(crate) fn draw_consequences(&mut self) -> Result<(), EngineError> {
         while let Some(sealed) = self.accepted.pop_front() {
-            let action = &sealed.envelope.action;
-            let state = self.state_of(action.kind, action.record)?;
-            self.follow(&sealed, &state)?;
+            self.follow(&sealed)?;
         }
         Ok(())
     }
 
-    fn follow(&mut self, sealed: &Sealed, state: &RecordState) -> Result<(), EngineError> {
+    /// What follows from one action. The record is folded only where something
+    /// may, as it is by then.
+    fn follow(&mut self, sealed: &Sealed) -> Result<(), EngineError> {
         let action = &sealed.envelope.action;
-        match (state, &action.body) {
+        let at_ms = sealed.envelope.claim.wall_ms;
+        let record = action.record;
+        let then: fn(&mut Self, RecordId) -> Result<(), EngineError> = match &action.body {
             // What another life of this server did counts like its own.
-            (_, Body::Number) => self.learn_number(action),
-            (_, Body::Escalate { into, round, .. }) => {
-                let at_ms = sealed.envelope.claim.wall_ms;
-                self.learn_escalation(action.record, *into, *round, at_ms)
+            Body::Number => return self.learn_number(action),
+            Body::Escalate { into, round, .. } => {
+                return self.learn_escalation(record, *into, *round, at_ms);
             }
-            (_, Body::MarkDistrict { cause, round }) => {
-                let at_ms = sealed.envelope.claim.wall_ms;
-                self.learn_mark(action.record, *cause, *round, at_ms)
+            Body::MarkDistrict { cause, round } => {
+                return self.learn_mark(record, *cause, *round, at_ms);
             }
-            (RecordState::Whistle(whistle), Body::StandDown { text, .. }) => {
-                self.stand_down_both(action.record, whistle, text)
-            }
-            _ if self.is_held()? => self.remember(action.record),
-            (RecordState::Finding(finding), Body::Accept) => self.number(action.record, finding),
+            Body::StandDown { text, .. } => return self.stand_down_both(record, text),
+            Body::Accept => Self::number_accepted,
             // One that is nobody's double any more is answered for again.
-            (RecordState::Finding(_), Body::Reopen { .. }) => self.look_again(action.record),
-            (
-                RecordState::Whistle(whistle),
-                Body::AskEscalation { .. }
-                | Body::Verify { .. }
-                | Body::Issue(_)
-                | Body::Resume { .. }
-                | Body::Recompute { .. },
-            ) => self.escalate_if_due(action.record, whistle).map(drop),
-            (
-                RecordState::Whistle(whistle),
-                Body::Feedback { .. }
-                | Body::Arrive { .. }
-                | Body::Excuse { .. }
-                | Body::Rule { .. },
-            ) => {
-                // An objection that is upheld goes up.
-                if !self.escalate_if_due(action.record, whistle)? {
-                    self.answer(action.record, whistle)?;
-                    self.reconsider_mark(action.record, whistle)?;
-                }
-                Ok(())
-            }
-            _ => Ok(()),
+            Body::Reopen { .. } => Self::look_again,
+            Body::AskEscalation { .. }
+            | Body::Verify { .. }
+            | Body::Issue(_)
+            | Body::Resume { .. }
+            | Body::Recompute { .. } => Self::look_at,
+            Body::Feedback { .. }
+            | Body::Arrive { .. }
+            | Body::Excuse { .. }
+            | Body::Rule { .. } => Self::reconsider,
+            _ => return Ok(()),
+        };
+        match self.is_held()? {
+            true => self.remember(record),
+            false => then(self, record),
         }
+    }
+
+    fn number_accepted(&mut self, record: RecordId) -> Result<(), EngineError> {
+        match self.state_of(RecordKind::Finding, record)? {
+            RecordState::Finding(finding) => self.number(record, &finding),
+            RecordState::Whistle(_) => Ok(()),
+        }
+    }
+
+    /// What is due of a whistle, if anything.
+    fn look_at(&mut self, record: RecordId) -> Result<(), EngineError> {
+        match self.state_of(RecordKind::Whistle, record)? {
+            RecordState::Whistle(whistle) => self.escalate_if_due(record, &whistle).map(drop),
+            RecordState::Finding(_) => Ok(()),
+        }
+    }
+
+    /// The same, and what proof that arrived late changes. An objection that is
+    /// upheld goes up.
+    fn reconsider(&mut self, record: RecordId) -> Result<(), EngineError> {
+        let RecordState::Whistle(whistle) = self.state_of(RecordKind::Whistle, record)? else {
+            return Ok(());
+        };
+        if !self.escalate_if_due(record, &whistle)? {
+            self.answer(record, &whistle)?;
+            self.reconsider_mark(record, &whistle)?;
+        }
+        Ok(())
     }
 
     /// Performs what is due of a whistle, if anything; whether something was.
@@ -132,10 +126,8 @@ impl Engine {
     /// Looks at the whistles of a finding, as if their timers had come.
     fn look_again(&mut self, finding: RecordId) -> Result<(), EngineError> {
         for whistle in self.whistles_of(finding)? {
-            let (kind, id) = rows::record_at(&self.db, whistle)?;
-            if let RecordState::Whistle(whistle) = self.state_of(kind, id)? {
-                self.escalate_if_due(id, &whistle)?;
-            }
+            let (_, id) = rows::record_at(&self.db, whistle)?;
+            self.look_at(id)?;
         }
         Ok(())
     }
@@ -427,12 +419,10 @@ impl Engine {
 
     /// A stand-down of an escalated whistle closes the one that it opened, and
     /// the other way round.
-    fn stand_down_both(
-        &mut self,
-        record: RecordId,
-        whistle: &WhistleState,
-        text: &str,
-    ) -> Result<(), EngineError> {
+    fn stand_down_both(&mut self, record: RecordId, text: &str) -> Result<(), EngineError> {
+        let RecordState::Whistle(whistle) = self.state_of(RecordKind::Whistle, record)? else {
+            return Ok(());
+        };
         let parent = whistle.order.as_ref().and_then(|order| order.parent);
         let newest = whistle.escalations.last();
         let Some(other) = parent.or(newest.map(|escalation| escalation.into)) else {
@@ -499,7 +489,7 @@ impl Engine {
 
     /// Which proof arrived, in words that people read in the record.
     fn proof(&self, whistle: &WhistleState, escalated_at_ms: i64) -> String {
-        let policy = &self.directory.policy.time;
+        let policy = &whistle.rules(&self.directory).policy.time;
         let due = deadline::due(whistle, Some(&self.directory));
         let due_ms = due.map_or(0, |due| due.at_ms);
         if escalated_at_ms <= due_ms {

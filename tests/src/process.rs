@@ -425,6 +425,24 @@ impl Terminal {
         command
     }
 
+    /// What a person reads, in `zh` or `en`: the output, and the error behind it.
+    ///
+    /// # Errors
+    /// The program could not be started.
+    pub fn read(&self, lang: &str, args: &[&str]) -> Result<String, std::io::Error> {
+        let output = self.plain(lang, args).output()?;
+        let said = [output.stdout, output.stderr].concat();
+        Ok(String::from_utf8_lossy(&said).into_owned())
+    }
+
+    /// The JSON of a command that has to succeed.
+    pub fn must(&self, args: &[&str]) -> serde_json::Value {
+        match self.run(args) {
+            Ok(said) => said,
+            Err(error) => panic!("{args:?}: {error}"),
+        }
+    }
+
     /// Runs a command to its end: its JSON, or the JSON of its error.
     ///
     /// # Errors

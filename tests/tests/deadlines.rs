@@ -6,7 +6,7 @@
 use shaodao_core::domain::action::{
     Body, EscalationCause, Level, Order, Party, RecordKind, Target, Terms,
 };
-use shaodao_core::domain::calendar::{Calendar, local_text};
+use shaodao_core::domain::calendar::{Calendar, Light, local_text};
 use shaodao_core::domain::deadline;
 use shaodao_core::domain::directory::Directory;
 use shaodao_core::domain::escalation::Case;
@@ -235,6 +235,70 @@ fn an_escalation_that_was_asked_for_in_time_does_not_answer_the_deadline() {
 }
 
 #[test]
+fn two_pauses_with_work_between_them_stay_two() {
+    // Monday ten to eleven, and Tuesday ten to eleven.
+    let mut sheet = Sheet::blown(Some("2d"), 0);
+    assert_eq!(sheet.due(), "2025-06-17 16:30");
+    let pauses = [0, 1].map(|day| {
+        let from_ms = MONDAY_MS + day * DAY_MS;
+        let pause = sheet.asks_to_pause(from_ms, from_ms + HOUR_MS);
+        sheet.rules(from_ms, pause, true, None);
+        (from_ms, from_ms + HOUR_MS)
+    });
+    let policy = sheet.directory.policy.time;
+    assert_eq!(deadline::pauses(&sheet.whistle(), &policy), pauses);
+    assert_eq!(sheet.due(), "2025-06-18 10:30");
+    let until = |at_ms| deadline::suspended_until(&sheet.whistle(), &policy, at_ms);
+    assert_eq!(until(MONDAY_MS + 2 * HOUR_MS), None);
+    assert_eq!(until(MONDAY_MS + DAY_MS), Some(pauses[1].1));
+}
+
+#[test]
+fn the_light_goes_by_working_time_and_by_the_due_time_in_force() {
+    let light = |sheet: &Sheet, at: &str| {
+        let at_ms = at_local(at);
+        deadline::light(&sheet.whistle(), &sheet.directory, at_ms)
+    };
+    // Seven hours from Friday 16:30: a weekend uses nothing of them.
+    let mut sheet = Sheet::blown(Some("1d"), 0);
+    for (at, is) in [
+        ("2025-06-13 16:30", Light::Green),
+        ("2025-06-16 09:00", Light::Green),
+        ("2025-06-16 15:05", Light::Green),
+        ("2025-06-16 15:06", Light::Yellow),
+        ("2025-06-16 16:29", Light::Yellow),
+        ("2025-06-16 16:30", Light::Red),
+    ] {
+        assert_eq!(light(&sheet, at), Some(is), "{at}");
+    }
+    // A day more: the share is of the longer time.
+    let until_ms = at_local("2025-06-17 16:30");
+    let more = sheet.asks_for_more(MONDAY_MS, until_ms).expect("in time");
+    sheet.rules(MONDAY_MS, more, true, None);
+    assert_eq!(light(&sheet, "2025-06-16 16:30"), Some(Light::Green));
+    assert_eq!(light(&sheet, "2025-06-17 13:41"), Some(Light::Green));
+    assert_eq!(light(&sheet, "2025-06-17 13:42"), Some(Light::Yellow));
+    assert_eq!(light(&sheet, "2025-06-17 16:30"), Some(Light::Red));
+    // None while the clock stands still.
+    let pause = sheet.asks_to_pause(MONDAY_MS, MONDAY_MS + HOUR_MS);
+    sheet.rules(MONDAY_MS, pause, true, None);
+    assert_eq!(light(&sheet, "2025-06-16 10:59"), None);
+    assert_eq!(light(&sheet, "2025-06-16 11:00"), Some(Light::Green));
+    // A date set by hand: ten hours of the day.
+    let sheet = Sheet::blown(None, FRIDAY_MS + 10 * HOUR_MS);
+    assert_eq!(light(&sheet, "2025-06-14 00:29"), Some(Light::Green));
+    assert_eq!(light(&sheet, "2025-06-14 00:30"), Some(Light::Yellow));
+    assert_eq!(light(&sheet, "2025-06-14 02:30"), Some(Light::Red));
+}
+
+/// A time in Shanghai.
+fn at_local(text: &str) -> i64 {
+    let minutes = (FRIDAY_MS..FRIDAY_MS + 7 * DAY_MS).step_by(60_000);
+    let mut named = minutes.filter(|ms| local_text(*ms) == text);
+    named.next().expect("within a week")
+}
+
+#[test]
 fn a_refused_pause_moves_nothing() {
     let mut sheet = Sheet::blown(Some("1d"), 0);
     let pause = sheet.asks_to_pause(MONDAY_MS, MONDAY_MS + 7 * DAY_MS);
@@ -458,7 +522,7 @@ fn rework_has_a_short_limit_while_the_whole_clock_goes_on() {
         .act(&sheet.directory, URBAN, MONDAY_MS, feedback());
     let rework = |sheet: &Sheet| {
         let whistle = sheet.whistle();
-        let due = deadline::rework_due(&whistle.targets[URBAN_POST], &sheet.directory);
+        let due = deadline::rework_due(&whistle, &whistle.targets[URBAN_POST], &sheet.directory);
         due.map(|due| local_text(due.at_ms))
     };
     assert_eq!(rework(&sheet), None);

@@ -238,30 +238,12 @@ fn a_second_server_on_the_database_is_noticed() {
     world.sync(SECRETARY);
     world.sync(URBAN);
     world.of(URBAN).offline = true;
-    let party = || URBAN_POST.to_owned();
-    world.on_whistle(
-        URBAN,
-        whistle,
-        Body::Arrive {
-            party: party(),
-            heads: 1,
-            position: None,
-            away: None,
-        },
-    );
-    world.on_whistle(
-        URBAN,
-        whistle,
-        Body::Feedback {
-            party: party(),
-            text: "已清理".into(),
-        },
-    );
+    world.answer(URBAN, whistle, URBAN_POST);
     // The world's own server stays up, and does not look at its deadlines.
     world.wait(2 * HOUR_MS);
     let (sender, _said) = channel();
     assert!(Worker::start(&world, &["8"], &sender).ends_well());
-    assert_eq!(world.server_count("SELECT COUNT(*) FROM escalation"), 1);
+    assert_eq!(world.escalations(), 1);
     world.settle();
     let state = world.seen_whistle(DISPATCHER, whistle);
     assert_eq!(state.stage(), WhistleStage::FedBack);

@@ -8,10 +8,11 @@
 //! restarted; every run is a whistle of its own in one world.
 
 use shaodao_core::device::Draft;
-use shaodao_core::domain::action::{Body, Party, RecordKind, Target, Value, fact};
+use shaodao_core::domain::action::{Body, RecordKind, Value, fact};
 use shaodao_core::domain::ids::RecordId;
 use shaodao_core::domain::statistics::{Grouping, Period, collect};
 use shaodao_core::domain::whistle::WhistleStage;
+use shaodao_tests::world::deeds::summon;
 use shaodao_tests::world::{HOUR_MS, World, order};
 
 const NORTH_GATE: &str = "530102001006";
@@ -112,7 +113,7 @@ fn run(world: &mut World, events: &[Event], restarted: bool) -> (Record, usize) 
         world.wait(MINUTE_MS);
         match event {
             Solve => {
-                solve(world, whistle);
+                world.answer(URBAN, whistle, URBAN_POST);
                 world.sync(URBAN);
             }
             LoseSignal => world.of(URBAN).offline = true,
@@ -177,22 +178,6 @@ fn run(world: &mut World, events: &[Event], restarted: bool) -> (Record, usize) 
     (record, state.escalations.len())
 }
 
-fn solve(world: &mut World, whistle: RecordId) {
-    let party = || URBAN_POST.to_owned();
-    let arrive = Body::Arrive {
-        party: party(),
-        heads: 1,
-        position: None,
-        away: None,
-    };
-    let feedback = Body::Feedback {
-        party: party(),
-        text: "已清理".into(),
-    };
-    world.on_whistle(URBAN, whistle, arrive);
-    world.on_whistle(URBAN, whistle, feedback);
-}
-
 /// The dispatcher summons a department, and it signs; if the street has
 /// anything to act on.
 fn street_acts(world: &mut World, street: RecordId) {
@@ -204,13 +189,7 @@ fn street_acts(world: &mut World, street: RecordId) {
     if !sees(world) || world.seen_whistle(DISPATCHER, street).stage().is_over() {
         return;
     }
-    let target = Target {
-        party: Party::parse(DEPARTMENT).expect("a party"),
-        lead: true,
-        mandatory: true,
-    };
-    let targets = vec![target];
-    world.on_whistle(DISPATCHER, street, Body::Summon { targets });
+    world.on_whistle(DISPATCHER, street, summon(DEPARTMENT));
     world.sync(DISPATCHER);
     world.sync(EMERGENCY);
     let party = DEPARTMENT.to_owned();

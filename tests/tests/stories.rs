@@ -10,6 +10,7 @@ mod stories {
     mod escalation;
     mod evidence;
     mod ladder;
+    mod policy;
     mod privacy;
     mod quarantine;
     mod requests;
@@ -17,5 +18,6 @@ mod stories {
     mod server_clock;
     mod statistics;
     mod storage;
+    mod todo;
     mod witness;
 }

@@ -29,13 +29,6 @@ fn runtime() -> tokio::runtime::Runtime {
         .expect("a runtime")
 }
 
-fn run(phone: &Terminal, args: &[&str]) -> Json {
-    match phone.run(args) {
-        Ok(said) => said,
-        Err(error) => panic!("{args:?}: {error}"),
-    }
-}
-
 fn record(said: &Json) -> String {
     said["record"].as_str().expect("a record").to_owned()
 }
@@ -59,18 +52,18 @@ fn a_finding_goes_all_the_way_from_four_terminals() {
         "--at",
         "25.0420,102.7065",
     ];
-    let finding = record(&run(&member, &gas));
+    let finding = record(&member.must(&gas));
     let hint = member.run(&gas).expect_err("somebody was here before");
     assert_eq!(hint["error"]["code"], "similar");
-    let found = run(&member, &["search", "燃气"]);
+    let found = member.must(&["search", "燃气"]);
     assert_eq!(found[0]["record"], finding.as_str());
-    assert_eq!(run(&member, &["status"])["outbox"], 1);
-    run(&member, &["sync"]);
+    assert_eq!(member.must(&["status"])["outbox"], 1);
+    member.must(&["sync"]);
 
     // The secretary accepts and whistles whoever holds the urban post.
-    run(&secretary, &["sync"]);
-    assert_eq!(run(&secretary, &["todo"])[0]["waiting"], "to accept");
-    run(&secretary, &["accept", &finding[..8]]);
+    secretary.must(&["sync"]);
+    assert_eq!(secretary.must(&["todo"])[0]["waiting"], "to accept");
+    secretary.must(&["accept", &finding[..8]]);
     let order = [
         "whistle",
         "处置燃气泄漏",
@@ -81,25 +74,22 @@ fn a_finding_goes_all_the_way_from_four_terminals() {
         "--due",
         "2h",
     ];
-    let whistle = record(&run(&secretary, &order));
-    run(&secretary, &["sync"]);
+    let whistle = record(&secretary.must(&order));
+    secretary.must(&["sync"]);
 
-    run(&urban, &["sync"]);
-    assert_eq!(run(&urban, &["todo"])[0]["waiting"], "to answer");
-    let outlook = &run(&urban, &["show", &whistle])["outlook"];
+    urban.must(&["sync"]);
+    assert_eq!(urban.must(&["todo"])[0]["waiting"], "to answer");
+    let outlook = &urban.must(&["show", &whistle])["outlook"];
     assert_eq!(outlook["next"]["cause"], "due_passed");
-    run(&urban, &["sign", &whistle]);
-    run(
-        &urban,
-        &[
-            "arrive",
-            &whistle,
-            "--heads",
-            "2",
-            "--at",
-            "25.0420,102.7065,5",
-        ],
-    );
+    urban.must(&["sign", &whistle]);
+    urban.must(&[
+        "arrive",
+        &whistle,
+        "--heads",
+        "2",
+        "--at",
+        "25.0420,102.7065,5",
+    ]);
     // A part is missing: asked for, ruled on, and the due time moves.
     let more = [
         "ask-extension",
@@ -109,14 +99,14 @@ fn a_finding_goes_all_the_way_from_four_terminals() {
         "--reason",
         "配件未到",
     ];
-    run(&urban, &more);
-    run(&urban, &["sync"]);
-    run(&secretary, &["sync"]);
-    assert_eq!(run(&secretary, &["todo"])[0]["waiting"], "to rule on");
-    let before = run(&secretary, &["show", &whistle])["due_at_ms"].clone();
+    urban.must(&more);
+    urban.must(&["sync"]);
+    secretary.must(&["sync"]);
+    assert_eq!(secretary.must(&["todo"])[0]["waiting"], "to rule on");
+    let before = secretary.must(&["show", &whistle])["due_at_ms"].clone();
     let grant = ["rule", &whistle, "--grant", "--until", "1h"];
-    run(&secretary, &grant);
-    let seen = run(&secretary, &["show", &whistle]);
+    secretary.must(&grant);
+    let seen = secretary.must(&["show", &whistle]);
     let due_ms = before.as_i64().expect("a due time") + 3_600_000;
     assert_eq!(seen["due_at_ms"], due_ms);
     assert_eq!(seen["requests"][0]["outcome"], "granted");
@@ -127,47 +117,44 @@ fn a_finding_goes_all_the_way_from_four_terminals() {
         next.iter().any(|step| step["word"] == word)
     };
     assert!(can(&seen, "cancel") && !can(&seen, "conclude") && !can(&seen, "feedback"));
-    run(&secretary, &["sync"]);
-    run(&urban, &["sync"]);
-    let seen = run(&urban, &["show", &whistle]);
+    secretary.must(&["sync"]);
+    urban.must(&["sync"]);
+    let seen = urban.must(&["show", &whistle]);
     assert!(can(&seen, "feedback") && !can(&seen, "verify") && !can(&seen, "rule"));
-    run(&urban, &["feedback", &whistle, "--text", "已关阀检修"]);
+    urban.must(&["feedback", &whistle, "--text", "已关阀检修"]);
     let own = urban.run(&["verify", &whistle]).expect_err("own work");
     assert_eq!(own["error"]["code"], "own_work");
-    run(&urban, &["sync"]);
+    urban.must(&["sync"]);
 
-    run(&secretary, &["sync"]);
-    let outlook = &run(&secretary, &["show", &whistle])["outlook"];
+    secretary.must(&["sync"]);
+    let outlook = &secretary.must(&["show", &whistle])["outlook"];
     assert_eq!(outlook["next"], Json::Null, "answered");
-    run(&secretary, &["verify", &whistle, "--text", "复测正常"]);
-    run(&secretary, &["conclude", &whistle, "--text", "已处置"]);
-    run(
-        &secretary,
-        &[
-            "evaluate",
-            &whistle,
-            "--of",
-            "post:530102001006001/urban",
-            "--score",
-            "5",
-        ],
-    );
-    run(&secretary, &["sync"]);
+    secretary.must(&["verify", &whistle, "--text", "复测正常"]);
+    secretary.must(&["conclude", &whistle, "--text", "已处置"]);
+    secretary.must(&[
+        "evaluate",
+        &whistle,
+        "--of",
+        "post:530102001006001/urban",
+        "--score",
+        "5",
+    ]);
+    secretary.must(&["sync"]);
 
     // Everybody who may see it sees the same; the number came from the server.
-    run(&member, &["sync"]);
-    run(&dispatcher, &["sync"]);
+    member.must(&["sync"]);
+    dispatcher.must(&["sync"]);
     for phone in [&member, &dispatcher] {
-        let closed = run(phone, &["list", "--stage", "closed"]);
+        let closed = phone.must(&["list", "--stage", "closed"]);
         assert_eq!(closed[0]["record"], finding.as_str());
         let number = closed[0]["number"].as_str().expect("a number");
         assert!(
             number.starts_with("E0403-") && number.ends_with("-0001"),
             "{number}"
         );
-        assert_eq!(record(&run(phone, &["show", number])), finding);
+        assert_eq!(record(&phone.must(&["show", number])), finding);
     }
-    let seen = run(&dispatcher, &["show", &whistle]);
+    let seen = dispatcher.must(&["show", &whistle]);
     assert_eq!(seen["stage"], "evaluated");
     assert_eq!(seen["history"].as_array().expect("a history").len(), 9);
 
@@ -176,9 +163,9 @@ fn a_finding_goes_all_the_way_from_four_terminals() {
     runtime()
         .block_on(server.set_clock(MORNING_MS + HOUR_MS))
         .expect("the clock");
-    run(&secretary, &["sync"]);
-    run(&secretary, &["reopen", &finding, "--reason", "再次泄漏"]);
-    assert_eq!(run(&secretary, &["show", &finding])["stage"], "accepted");
+    secretary.must(&["sync"]);
+    secretary.must(&["reopen", &finding, "--reason", "再次泄漏"]);
+    assert_eq!(secretary.must(&["show", &finding])["stage"], "accepted");
 }
 
 #[test]
@@ -197,12 +184,12 @@ fn a_copied_folder_is_a_new_phone_and_its_work_is_done_again() {
         "--grid",
         "530102001006001",
     ];
-    let finding = record(&run(&old, &report));
+    let finding = record(&old.must(&report));
     let (here, there) = (folder.0.join("P01006-01"), folder.0.join("copy"));
     shaodao_tests::home::copied(&here, &there);
 
     let new = Terminal::new(&there).expect("the phone program");
-    let status = run(&new, &["status"]);
+    let status = new.must(&["status"]);
     assert_eq!(status["person"], Json::Null);
     assert_eq!(
         (&status["outbox"], &status["salvaged"]),
@@ -214,11 +201,11 @@ fn a_copied_folder_is_a_new_phone_and_its_work_is_done_again() {
         "not_enrolled"
     );
     new.enrol(&server, "P01006-01").expect("enrols");
-    run(&new, &["sync"]);
-    assert_eq!(run(&new, &["salvaged"])[0]["record"], *finding);
-    assert_eq!(run(&new, &["redo"])["refused"], serde_json::json!([]));
-    assert_eq!(run(&new, &["sync"])["accepted"], 1);
-    assert_eq!(run(&new, &["status"])["salvaged"], 0);
+    new.must(&["sync"]);
+    assert_eq!(new.must(&["salvaged"])[0]["record"], *finding);
+    assert_eq!(new.must(&["redo"])["refused"], serde_json::json!([]));
+    assert_eq!(new.must(&["sync"])["accepted"], 1);
+    assert_eq!(new.must(&["status"])["salvaged"], 0);
 
     // The key lies beside the database, for its owner alone.
     let key = there.join("key");
@@ -262,16 +249,16 @@ fn a_database_is_backed_up_altered_found_out_and_restored_by_hand() {
             "25.0420,102.7065",
             "--again",
         ];
-        let finding = record(&run(&member, &args));
-        run(&member, &["sync"]);
-        run(&secretary, &["sync"]);
-        run(&secretary, &["accept", &finding]);
-        run(&secretary, &["sync"]);
-        run(&member, &["sync"]);
+        let finding = record(&member.must(&args));
+        member.must(&["sync"]);
+        secretary.must(&["sync"]);
+        secretary.must(&["accept", &finding]);
+        secretary.must(&["sync"]);
+        member.must(&["sync"]);
         finding
     };
     let number = |finding: &str| {
-        let list = run(&member, &["list"]);
+        let list = member.must(&["list"]);
         let mut rows = list.as_array().expect("a list").iter();
         let row = rows.find(|row| row["record"] == finding);
         row.expect("is here")["number"].clone()
@@ -312,23 +299,20 @@ fn a_database_is_backed_up_altered_found_out_and_restored_by_hand() {
         "25.0420,102.7065",
         "--again",
     ];
-    let waiting = record(&run(&member, &again));
-    run(&member, &["sync"]);
-    run(&secretary, &["sync"]);
+    let waiting = record(&member.must(&again));
+    member.must(&["sync"]);
+    secretary.must(&["sync"]);
     let (code, said) = server.upkeep(&["resume"]).expect("runs");
     assert_eq!(code, Some(0), "{said}");
     runtime()
         .block_on(server.set_clock(MORNING_MS + 1))
         .expect("the clock");
-    run(&secretary, &["accept", &waiting]);
-    run(&secretary, &["sync"]);
-    run(&member, &["sync"]);
+    secretary.must(&["accept", &waiting]);
+    secretary.must(&["sync"]);
+    member.must(&["sync"]);
     assert_eq!(number(&finding), given);
     assert_eq!(number(&waiting), "E0102-20250611-5001");
-    assert_eq!(
-        run(&member, &["status"])["server_contradiction"],
-        Json::Null
-    );
+    assert_eq!(member.must(&["status"])["server_contradiction"], Json::Null);
     let (code, said) = server.upkeep(&["rebuild"]).expect("runs");
     assert_eq!(code, Some(0), "{said}");
     let (code, said) = server.upkeep(&["verify"]).expect("runs");

@@ -631,6 +631,12 @@ pub struct Whistle {
     /// 办结期限,2h、1d 或 '2026-11-25 18:00',默认按分类 Due; by the category if not given
     #[arg(long)]
     pub due: Option<String>,
+    /// 签收期限 By when the targets have to sign
+    #[arg(long, value_name = "DUE")]
+    pub sign_by: Option<String>,
+    /// 报到期限 By when the targets have to be on site
+    #[arg(long, value_name = "DUE")]
+    pub report_by: Option<String>,
     /// 具体要求 The order in full
     #[arg(long)]
     pub description: Option<String>,

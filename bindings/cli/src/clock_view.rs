@@ -29,10 +29,7 @@ impl View<'_> {
                 format!(" ({label} {})", local_text(ordered))
             }
         };
-        let policy = &self.directory.policy.time;
-        let paused = deadline::suspended_until(whistle, policy, self.now_ms).is_some();
-        let stands_still = paused || whistle.stage().is_over();
-        let light = self.light(whistle.issued_at_ms, due.at_ms, stands_still);
+        let light = self.light(whistle);
         format!("{}{mark}{moved}", self.with_light(due.at_ms, light))
     }
 
@@ -55,29 +52,15 @@ impl View<'_> {
                 request.asked.text,
             ));
         }
-        for supervision in &whistle.supervisions {
-            let label = self.lang.pick("督办", "supervised");
-            let reply = match &supervision.reply {
-                Some(reply) => reply.text.clone(),
-                None => format!(
-                    "{} {}",
-                    self.lang.pick("回复期限", "reply by"),
-                    local_text(supervision.reply_by_ms)
-                ),
-            };
-            text.push_str(&format!(
-                "  ! {} {label} {}: {} → {reply}\n",
-                name_of(supervision.deed.hash),
-                self.side(&supervision.party),
-                supervision.deed.text,
-            ));
+        for demanded in &whistle.supervisions {
+            text.push_str(&self.supervision(whistle, demanded));
         }
         text
     }
 
     /// When a target's rework is due; empty if none is awaited.
-    pub(crate) fn rework(&self, target: &TargetState) -> String {
-        match deadline::rework_due(target, self.directory) {
+    pub(crate) fn rework(&self, whistle: &WhistleState, target: &TargetState) -> String {
+        match deadline::rework_due(whistle, target, self.directory) {
             Some(due) => {
                 let label = self.lang.pick("返工期限", "rework due");
                 format!(" {label} {}", local_text(due.at_ms))
@@ -114,7 +97,7 @@ impl View<'_> {
         let due = deadline::due(whistle, Some(self.directory));
         record["due_at_ms"] = json!(due.map(|due| due.at_ms));
         record["provisional"] = json!(due.is_some_and(|due| due.provisional));
-        record["pauses"] = deadline::pauses(whistle, &self.directory.policy.time)
+        record["pauses"] = deadline::pauses(whistle, &whistle.rules(self.directory).policy.time)
             .into_iter()
             .map(|(from_ms, to_ms)| json!({ "from_ms": from_ms, "to_ms": to_ms }))
             .collect();
@@ -132,21 +115,11 @@ impl View<'_> {
                 })
             })
             .collect();
-        record["supervisions"] = whistle
-            .supervisions
-            .iter()
-            .map(|it| {
-                json!({
-                    "supervision": it.deed.hash.to_string(),
-                    "party": it.party,
-                    "reply_by_ms": it.reply_by_ms,
-                    "reply": it.reply.as_ref().map(|reply| &reply.text),
-                })
-            })
-            .collect();
+        self.owed_json(whistle, record);
     }
 
-    fn side(&self, key: &str) -> String {
+    /// A target, or the blower, by name.
+    pub(crate) fn side(&self, key: &str) -> String {
         match (key, Party::parse(key)) {
             (BLOWER, _) => self.lang.pick("吹哨方", "the blower").to_owned(),
             (_, Some(party)) => self.directory.party_name(&party),
@@ -176,6 +149,6 @@ pub(crate) fn step_json(step: &Available) -> Json {
 }
 
 /// The beginning of a hash: enough to name an action or a piece by.
-fn name_of(hash: impl ToString) -> String {
+pub(crate) fn name_of(hash: impl ToString) -> String {
     hash.to_string().chars().take(8).collect()
 }

@@ -17,6 +17,7 @@ mod clock_view;
 mod commands;
 mod home;
 mod lang;
+mod owed;
 mod resolve;
 mod view;
 

@@ -5,7 +5,8 @@ use serde_json::{Value as Json, json};
 use shaodao_core::device::RecordView;
 use shaodao_core::domain::action::{Body, Party, Value, word_zh};
 use shaodao_core::domain::available::Available;
-use shaodao_core::domain::calendar::{Light, light, local_text};
+use shaodao_core::domain::calendar::{Light, local_text};
+use shaodao_core::domain::deadline;
 use shaodao_core::domain::directory::Directory;
 use shaodao_core::domain::finding::{FindingStage, FindingState};
 use shaodao_core::domain::history::Registers;
@@ -34,6 +35,14 @@ impl Answer {
             text: text.into(),
             json,
             exit: 0,
+        }
+    }
+
+    /// One more row of a list.
+    pub fn push(&mut self, line: &str, row: Json) {
+        self.text.push_str(line);
+        if let Some(rows) = self.json.as_array_mut() {
+            rows.push(row);
         }
     }
 
@@ -108,26 +117,18 @@ impl View<'_> {
         )
     }
 
-    /// Whistles as lines.
-    pub fn whistles(&self, rows: &[WhistleSummary]) -> Answer {
-        let none = self.lang.pick("没有哨令。", "No whistles.");
-        Answer::new(
-            lines(rows.iter().map(|row| self.whistle_line(row)), none),
-            rows.iter().map(|row| self.whistle_json(row)).collect(),
-        )
-    }
-
-    /// A whistle as a line.
-    pub fn whistle_line(&self, row: &WhistleSummary) -> String {
+    /// A whistle as a line, with what is still owed on it.
+    pub fn whistle_line(&self, row: &WhistleSummary, whistle: &WhistleState) -> String {
         let due = self.lang.pick("限期", "due");
         format!(
-            "{}  {}  [{}] {}({},{due} {})\n",
+            "{}  {}  [{}] {}({},{due} {}){}\n",
             short(row.record),
             local_text(row.issued_at_ms),
             self.whistle_stage(row.stage),
             row.title,
             self.directory.area_name(&row.area),
-            self.with_light(row.due_at_ms, self.light_of(row)),
+            self.with_light(row.due_at_ms, self.light(whistle)),
+            self.owed(whistle),
         )
     }
 
@@ -140,22 +141,9 @@ impl View<'_> {
         }
     }
 
-    fn light_of(&self, row: &WhistleSummary) -> Option<Light> {
-        let stands_still = row.stage.is_over() || row.paused_until_ms > self.now_ms;
-        self.light(row.issued_at_ms, row.due_at_ms, stands_still)
-    }
-
-    /// The light of a whistle whose clock runs, by the share of the time
-    /// between issue and due.
-    pub(crate) fn light(
-        &self,
-        issued_at_ms: i64,
-        due_at_ms: i64,
-        stands_still: bool,
-    ) -> Option<Light> {
-        let used_ms = self.now_ms.saturating_sub(issued_at_ms);
-        let whole_ms = due_at_ms.saturating_sub(issued_at_ms);
-        light(used_ms, whole_ms, stands_still)
+    /// The light of a whistle whose clock runs.
+    pub(crate) fn light(&self, whistle: &WhistleState) -> Option<Light> {
+        deadline::light(whistle, self.directory, self.now_ms)
     }
 
     /// A finding's row for scripts.
@@ -178,8 +166,8 @@ impl View<'_> {
     }
 
     /// A whistle's row for scripts.
-    pub fn whistle_json(&self, row: &WhistleSummary) -> Json {
-        json!({
+    pub fn whistle_json(&self, row: &WhistleSummary, whistle: &WhistleState) -> Json {
+        let mut json = json!({
             "kind": "whistle",
             "record": row.record.to_string(),
             "stage": row.stage.word(),
@@ -189,11 +177,13 @@ impl View<'_> {
             "title": row.title,
             "issued_at_ms": row.issued_at_ms,
             "due_at_ms": row.due_at_ms,
-            "light": self.light_of(row).map(Light::word),
+            "light": self.light(whistle).map(Light::word),
             "paused_until_ms": row.paused_until_ms,
             "open_requests": row.open_requests,
             "parent": row.parent.map(|parent| parent.to_string()),
-        })
+        });
+        self.owed_json(whistle, &mut json);
+        json
     }
 
     /// A record with everything in it. `stage` is the one that people see.
@@ -267,6 +257,15 @@ impl View<'_> {
                 who.unwrap_or_default(),
                 self.due(whistle),
             ));
+            for (by_ms, zh, en) in [
+                (order.sign_by_ms, "签收期限", "sign by"),
+                (order.report_by_ms, "报到期限", "report by"),
+            ] {
+                if let Some(by_ms) = by_ms {
+                    let label = self.lang.pick(zh, en);
+                    text.push_str(&format!("  {label}: {}\n", local_text(by_ms)));
+                }
+            }
             for finding in &order.findings {
                 let label = self.lang.pick("问题", "finding");
                 text.push_str(&format!("  {label}: {}\n", short(*finding)));
@@ -284,9 +283,10 @@ impl View<'_> {
                 .lang
                 .pick(stage.zh().to_owned(), stage.word().replace('_', " "));
             text.push_str(&format!(
-                "  → {} {role} [{stage}]{}\n",
+                "  → {} {role} [{stage}]{}{}\n",
                 self.directory.party_name(&target.target.party),
-                self.rework(target),
+                self.rework(whistle, target),
+                self.no_show(whistle, target),
             ));
         }
         text.push_str(&self.requests(whistle));

@@ -7,7 +7,6 @@ use crate::domain::directory::Directory;
 use crate::domain::finding::{self, FindingStage};
 use crate::domain::ids::RecordId;
 use crate::domain::record::RecordState;
-use crate::domain::time::TimePolicy;
 use crate::domain::whistle::{TargetStage, WhistleStage, WhistleState};
 
 /// Whether the rows of a record change when the server's receipt of such an
@@ -189,8 +188,7 @@ pub fn project(record: RecordId, state: &RecordState, directory: Option<&Directo
 }
 
 fn paused_until_ms(whistle: &WhistleState, directory: Option<&Directory>) -> i64 {
-    let policy = directory.map_or_else(TimePolicy::default, |directory| directory.policy.time);
-    let pauses = deadline::pauses(whistle, &policy);
+    let pauses = deadline::pauses(whistle, &deadline::policy(whistle, directory));
     pauses.last().map_or(0, |(_, to)| *to)
 }
 

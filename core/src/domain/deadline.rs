@@ -18,15 +18,16 @@
 //!
 //! All times are Unix milliseconds, UTC.
 
-use super::calendar::DueTime;
+use super::calendar::{DueTime, is_suspended};
 use super::directory::Directory;
+use super::limit::{Light, Limit, LimitUnit, light_from};
 use super::time::{Judged, TimePolicy};
 use super::whistle::{Ask, Supervision, TargetState, WhistleState};
 
 /// The due time in force; `None` before the order has arrived. The directory
 /// gives calendar and policy; without one, dates move by plain time.
 pub fn due(state: &WhistleState, directory: Option<&Directory>) -> Option<DueTime> {
-    let policy = directory.map_or_else(TimePolicy::default, |directory| directory.policy.time);
+    let policy = policy(state, directory);
     let pauses = pauses(state, &policy);
     let mut due = without_extensions(state, directory, &pauses)?;
     for request in &state.requests {
@@ -59,19 +60,63 @@ pub fn due(state: &WhistleState, directory: Option<&Directory>) -> Option<DueTim
 /// Whether the clock stands still at `now_ms`, and until when.
 pub fn suspended_until(state: &WhistleState, policy: &TimePolicy, now_ms: i64) -> Option<i64> {
     let pauses = pauses(state, policy);
-    let now = pauses
-        .iter()
-        .find(|(from, to)| (*from..*to).contains(&now_ms));
+    let mut pauses = pauses.iter();
+    let now = pauses.find(|(from, to)| (*from..*to).contains(&now_ms));
     now.map(|(_, to)| *to)
 }
 
-/// When the rework of a target is due: the policy's limit from the failed
-/// verification, by the calendar in force. `None` if no rework is awaited. The
+/// The light of a whistle at `now_ms`, by the share of working time between its
+/// start and the due time in force that is used; yellow from where its policy
+/// says, none while the clock stands still or the whistle is over. Where no
+/// calendar explains the date, the hours of the day count alike.
+pub fn light(state: &WhistleState, directory: &Directory, now_ms: i64) -> Option<Light> {
+    let due = due(state, Some(directory))?;
+    let policy = state.rules(directory).policy;
+    let start_ms = state.started_at_ms();
+    let pauses = pauses(state, &policy.time);
+    let (_, terms) = state.terms()?;
+    let calendar = terms.and_then(|terms| directory.calendar(&terms.calendar));
+    let unit = match calendar {
+        Some(_) => terms.map_or(LimitUnit::UrgentHour, |terms| terms.limit.unit),
+        None => LimitUnit::UrgentHour,
+    };
+    // Longer than any limit: what counts is the time until the due time.
+    let limit = Limit {
+        amount: u32::MAX,
+        unit,
+    };
+    let calendar = calendar.unwrap_or(&directory.calendar);
+    let until = |at_ms| calendar.used_min(start_ms, limit, &pauses, at_ms);
+    let stands_still = state.stage().is_over() || is_suspended(&pauses, now_ms);
+    // The due time itself is still in time, and red: all of it is used.
+    let whole = until(due.at_ms).max(1);
+    let used = match now_ms >= due.at_ms {
+        true => whole,
+        false => until(now_ms),
+    };
+    light_from(policy.yellow_percent.into(), used, whole, stands_still)
+}
+
+/// When phones' clocks are believed, for this whistle; as usual without a
+/// directory.
+pub fn policy(state: &WhistleState, directory: Option<&Directory>) -> TimePolicy {
+    directory.map_or_else(TimePolicy::default, |it| state.rules(it).policy.time)
+}
+
+/// When the rework of a target is due: the limit of the whistle's policy from
+/// the failed verification, by the calendar in force. `None` if no rework is awaited. The
 /// clock of the whole whistle goes on beside it.
-pub fn rework_due(target: &TargetState, directory: &Directory) -> Option<DueTime> {
-    let failed_ms = target.rework()?.counts_ms(&directory.policy.time);
-    let limit = directory.policy.rework_limit;
-    directory.calendar.due(failed_ms, limit, &[]).ok()
+pub fn rework_due(
+    state: &WhistleState,
+    target: &TargetState,
+    directory: &Directory,
+) -> Option<DueTime> {
+    let policy = state.rules(directory).policy;
+    let failed_ms = target.rework()?.counts_ms(&policy.time);
+    directory
+        .calendar
+        .due(failed_ms, policy.rework_limit, &[])
+        .ok()
 }
 
 /// Whether the answer to a superior is missing or came too late. A reply whose

@@ -10,6 +10,7 @@ use super::codes::CodePack;
 use super::ids::PersonId;
 use super::ladder::Ladder;
 use super::place::{GridMap, Position};
+use super::rules::PastPolicy;
 use super::time::TimePolicy;
 
 /// What somebody is, within a scope.
@@ -195,6 +196,8 @@ pub struct Policy {
     pub time: TimePolicy,
     /// How far from a whistle's place an arrival needs no reason, metres.
     pub arrival_radius_m: u32,
+    /// Share of a limit from which its light is yellow, percent.
+    pub yellow_percent: u8,
     /// Limit of a target for another round after a failed verification.
     pub rework_limit: Limit,
     /// For so long after its last contact a phone shows what others did,
@@ -222,6 +225,7 @@ impl Default for Policy {
         Self {
             time: TimePolicy::default(),
             arrival_radius_m: 200,
+            yellow_percent: 80,
             rework_limit: Limit {
                 amount: 4,
                 unit: LimitUnit::WorkingHour,
@@ -262,10 +266,13 @@ pub struct Directory {
     pub calendar: Calendar,
     /// Other editions, which the limits that began under them keep.
     pub past_calendars: Vec<Calendar>,
-    /// What an operator may set.
+    /// What an operator may set: in force.
     pub policy: Policy,
-    /// Who takes over from whom, and why.
+    /// Who takes over from whom, and why: in force.
     pub ladder: Ladder,
+    /// Former policies and ladders, oldest first, which the limits that began
+    /// under them keep.
+    pub past_policies: Vec<PastPolicy>,
 }
 
 impl Directory {

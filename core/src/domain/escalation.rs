@@ -29,6 +29,7 @@ use super::deadline;
 use super::directory::Directory;
 use super::ids::RecordId;
 use super::ladder::Rung;
+use super::rules::Rules;
 use super::time::Judged;
 use super::whistle::{Ask, Deed, Mark, TargetState, WhistleState};
 
@@ -166,7 +167,7 @@ impl Case<'_> {
         let acted = street.targets.values().any(|target| {
             !(target.signed.is_empty() && target.arrivals.is_empty() && target.feedback.is_empty())
         });
-        let policy = &self.directory.policy.time;
+        let policy = &self.rules().policy.time;
         let recomputed = self.state.recomputed.as_ref();
         let since = recomputed.is_some_and(|it| it.deed.counts_ms(policy) >= in_force.at_ms);
         let judged = match (since, in_force.at_ms <= by_ms) {
@@ -191,6 +192,12 @@ impl Case<'_> {
         let absent = |mark: &&Mark| mark.cause == EscalationCause::NoArrival;
         let by_ms = self.arrival_by_ms();
         mark.filter(absent).is_some() && by_ms.is_some_and(|by_ms| !self.absent(by_ms))
+    }
+
+    /// Whether nobody can tell of the feedback that has come if it was in time.
+    pub fn is_unsure(&self) -> bool {
+        let by_ms = self.feedback_by_ms();
+        by_ms.is_some_and(|by_ms| self.fed_back_by(by_ms) == Judged::CannotSay)
     }
 
     /// The due time in force, and as long as the ladder holds it.
@@ -229,7 +236,12 @@ impl Case<'_> {
         let community = self.directory.communities.get(&order.area);
         let categories = self.carried.iter().map(|finding| finding.category.as_str());
         let class = community.map(|community| community.class);
-        self.directory.ladder.rung(order, class, categories)
+        self.rules().ladder.rung(order, class, categories)
+    }
+
+    /// The policy that this whistle runs under.
+    pub fn rules(&self) -> Rules<'_> {
+        self.state.rules(self.directory)
     }
 
     /// Every cause that can still make this whistle go up, in the order in which
@@ -276,7 +288,7 @@ impl Case<'_> {
             && state.escalations.is_empty();
         let verifications = state.targets.values().flat_map(|it| &it.verifications);
         let failed = verifications.filter(|(_, passed)| !passed);
-        let policy = &self.directory.policy.time;
+        let policy = &self.rules().policy.time;
         let newest = failed.map(|(deed, _)| deed.counts_ms(policy)).max()?;
         counts.then(|| self.outside_pauses(newest.saturating_sub(1)))
     }
@@ -345,7 +357,7 @@ impl Case<'_> {
 
     /// The best that can be said of several deeds; `Missed` if there is none.
     fn judge<'d>(&self, deeds: impl Iterator<Item = &'d Deed>, by_ms: i64) -> Judged {
-        let policy = &self.directory.policy.time;
+        let policy = &self.rules().policy.time;
         let judged = deeds.map(|deed| deed.entry.bracket(policy).judge(by_ms));
         judged.fold(Judged::Missed, |best, one| match (best, one) {
             (Judged::Kept, _) | (_, Judged::Kept) => Judged::Kept,
@@ -357,7 +369,7 @@ impl Case<'_> {
     /// While the clock stands still nothing goes up by itself: the moment, or
     /// the end of the pause that it falls into.
     fn outside_pauses(&self, at_ms: i64) -> i64 {
-        let pauses = deadline::pauses(self.state, &self.directory.policy.time);
+        let pauses = deadline::pauses(self.state, &self.rules().policy.time);
         pauses.iter().fold(at_ms, |at_ms, (from, to)| {
             let next = at_ms.saturating_add(1);
             match (*from..*to).contains(&next) {

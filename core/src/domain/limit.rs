@@ -11,7 +11,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Share of a limit from which its light is yellow, percent.
+/// Share of a limit from which its light is yellow, percent, where the policy
+/// does not say.
 pub const YELLOW_PERCENT: i64 = 80;
 
 /// What a limit counts.
@@ -139,9 +140,14 @@ impl Light {
 /// assert_eq!(light(240, 240, true), None);
 /// ```
 pub fn light(used: i64, whole: i64, suspended: bool) -> Option<Light> {
+    light_from(YELLOW_PERCENT, used, whole, suspended)
+}
+
+/// The same with a yellow light from another share, percent.
+pub fn light_from(yellow: i64, used: i64, whole: i64, suspended: bool) -> Option<Light> {
     let percent = i128::from(used) * 100;
     let from = |share: i64| percent >= i128::from(whole) * i128::from(share);
-    match (suspended, from(100), from(YELLOW_PERCENT)) {
+    match (suspended, from(100), from(yellow)) {
         (true, ..) => None,
         (_, true, _) => Some(Light::Red),
         (_, _, true) => Some(Light::Yellow),

@@ -50,11 +50,15 @@ pub mod private;
 //
 pub mod evidence;
 //
+pub mod rules;
+//
 pub mod deadline;
 //
 pub mod ladder;
 //
 pub mod escalation;
+//
+pub mod todo;
 //
 pub mod lease;
 //

@@ -233,10 +233,11 @@ reasons! {
     AttachedAlready "attached_already"
         "这份证据已经附在这里。"
         "This evidence is attached here already.";
-    /// An unverified conclusion was overtaken by a failed verification.
+    /// A conclusion, or a verification that passed, and one that failed at the
+    /// same time.
     Overtaken "overtaken"
         "有人同时核实不通过,以返工为准。"
-        "Somebody failed the verification at the same time; rework wins over the conclusion.";
+        "Somebody failed the verification at the same time; rework wins.";
     /// Written by a newer app.
     NeedsNewerApp "needs_newer_app"
         "这一步由新版应用写成,请更新后查看。"

@@ -155,12 +155,25 @@ pub struct Statistics {
     pub arrived: Punctuality,
     /// Fed back by the due time, of mandatory targets.
     pub fed_back: Punctuality,
+    /// Answers to superiors by the time that was set, of those demanded.
+    pub replied: Punctuality,
     /// Failed verifications: rounds of rework.
     pub reworks: u64,
+    /// Verifications passed, of all verifications.
+    pub passed: Share,
     /// Escalations in force.
     pub escalations: u64,
     /// Escalations withdrawn on timely proof.
     pub stood_down: u64,
+    /// Whistles that stand escalated, of those of communities: nothing above
+    /// the street takes over.
+    pub escalated: Share,
+    /// Marks for the supervision of the district, in force.
+    pub marks: u64,
+    /// Marks withdrawn.
+    pub marks_withdrawn: u64,
+    /// Whistles that stand marked, of those of the street: no others are.
+    pub marked: Share,
     /// Scores that targets got.
     pub targets: Scores,
     /// Scores that blowers got.
@@ -212,21 +225,24 @@ pub fn collect<'a>(
         }
         for (name, targets) in parts {
             let group = groups.entry(name).or_default();
-            group.count(whistle, &targets, directory, now_ms);
+            let of_all = !matches!(grouping, Grouping::Department | Grouping::Post);
+            group.count(whistle, &targets, of_all, directory, now_ms);
         }
     }
     groups
 }
 
 impl Statistics {
+    /// `of_all` says that the group is of whole whistles, blowers included.
     fn count(
         &mut self,
         whistle: &WhistleState,
         targets: &[&str],
+        of_all: bool,
         directory: &Directory,
         now_ms: i64,
     ) {
-        let policy = &directory.policy.time;
+        let policy = &whistle.rules(directory).policy.time;
         let due = deadline::due(whistle, Some(directory));
         let (Some(order), Some(due)) = (&whistle.order, due) else {
             return;
@@ -243,6 +259,23 @@ impl Statistics {
             match escalation.stood_down {
                 Some(_) => self.stood_down += 1,
                 None => self.escalations += 1,
+            }
+        }
+        for mark in &whistle.marks {
+            match mark.withdrawn {
+                Some(_) => self.marks_withdrawn += 1,
+                None => self.marks += 1,
+            }
+        }
+        match order.level {
+            Level::Community => self.escalated.count(whistle.escalated().is_some()),
+            Level::Street => self.marked.count(whistle.marked().is_some()),
+        }
+        for demanded in &whistle.supervisions {
+            let party = demanded.party.as_str();
+            if of_all && party == BLOWER || targets.contains(&party) {
+                self.replied
+                    .count(deadline::reply(demanded, policy, now_ms));
             }
         }
         if concluded {
@@ -275,6 +308,9 @@ impl Statistics {
 
     fn count_target(&mut self, target: &TargetState) {
         self.reworks += u64::from(target.round - 1);
+        for (_, passed) in &target.verifications {
+            self.passed.count(*passed);
+        }
         self.arrivals += target.arrivals.len() as u64;
         for (deed, heads) in &target.arrivals {
             self.person_times += u64::from(*heads);

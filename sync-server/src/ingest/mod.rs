@@ -36,7 +36,6 @@ use shaodao_core::sync::wire::{Judgement, Standing};
 use crate::db::{self, DbError, rows};
 use crate::devices;
 use crate::engine::{Engine, EngineError};
-use crate::escalate::has_consequences;
 
 /// The key of a device and whose it is, as far as judging needs it.
 #[derive(Debug, Clone)]
@@ -278,7 +277,7 @@ impl Engine {
             engine.follow_evidence(record, &action.body, &state)?;
             Ok(judgement)
         })?;
-        if judgement.standing == Standing::Accepted && has_consequences(&action.body) {
+        if judgement.standing == Standing::Accepted {
             self.accepted.push_back(sealed.clone());
         }
         Ok(judgement)

@@ -45,6 +45,7 @@ use shaodao_server::engine::Engine;
 use shaodao_server::http::router;
 use shaodao_server::verify::Extent;
 
+pub mod deeds;
 pub mod disaster;
 pub mod network;
 mod phones;

@@ -6,6 +6,7 @@ use shaodao_core::domain::finding::FindingStage;
 use shaodao_core::domain::reason::Reason;
 use shaodao_core::domain::whistle::{TargetStage, WhistleStage};
 use shaodao_core::sync::wire::Standing;
+use shaodao_tests::world::deeds::arrive;
 use shaodao_tests::world::{HOUR_MS, World};
 
 const NORTH_GATE: &str = "530102001006";
@@ -64,7 +65,8 @@ fn two_people_correct_one_finding() {
 fn rework_wins_over_a_conclusion_made_at_the_same_time() {
     // What could go wrong: a whistle that is closed although somebody stood on
     // site and saw that nothing was done.
-    for first in [SECRETARY, INSPECTOR] {
+    let firsts = [SECRETARY, INSPECTOR];
+    for (first, failed_first) in firsts.into_iter().flat_map(|it| [(it, false), (it, true)]) {
         let mut world = World::new("rework-wins", 1);
         for person in [SECRETARY, URBAN, INSPECTOR] {
             world.phone(person);
@@ -74,24 +76,7 @@ fn rework_wins_over_a_conclusion_made_at_the_same_time() {
         world.sync(SECRETARY);
         world.sync(URBAN);
         let party = || URBAN_POST.to_owned();
-        world.on_whistle(
-            URBAN,
-            whistle,
-            Body::Arrive {
-                party: party(),
-                heads: 1,
-                position: None,
-                away: None,
-            },
-        );
-        world.on_whistle(
-            URBAN,
-            whistle,
-            Body::Feedback {
-                party: party(),
-                text: "好了".into(),
-            },
-        );
+        world.answer(URBAN, whistle, URBAN_POST);
         world.settle();
         // Both judge what they see, neither hears the other.
         let verify = |passed| Body::Verify {
@@ -99,6 +84,10 @@ fn rework_wins_over_a_conclusion_made_at_the_same_time() {
             passed,
             text: String::new(),
         };
+        if failed_first {
+            world.on_whistle(INSPECTOR, whistle, verify(false));
+            world.pass(1_000);
+        }
         world.on_whistle(SECRETARY, whistle, verify(true));
         world.on_whistle(
             SECRETARY,
@@ -107,8 +96,10 @@ fn rework_wins_over_a_conclusion_made_at_the_same_time() {
                 text: "办结".into(),
             },
         );
-        world.pass(1_000);
-        world.on_whistle(INSPECTOR, whistle, verify(false));
+        if !failed_first {
+            world.pass(1_000);
+            world.on_whistle(INSPECTOR, whistle, verify(false));
+        }
         world.sync(first);
         world.settle();
         // The blower is told, in the record, why the conclusion does not stand.
@@ -235,24 +226,7 @@ fn nobody_verifies_their_own_work_or_acts_for_others() {
         .try_act(HEAD, on(Body::Sign { party: party() }))
         .expect_err("not a target");
     assert!(sign.to_string().contains("not a target"), "{sign}");
-    world.on_whistle(
-        URBAN,
-        whistle,
-        Body::Arrive {
-            party: party(),
-            heads: 1,
-            position: None,
-            away: None,
-        },
-    );
-    world.on_whistle(
-        URBAN,
-        whistle,
-        Body::Feedback {
-            party: party(),
-            text: "好了".into(),
-        },
-    );
+    world.answer(URBAN, whistle, URBAN_POST);
     let verify = Body::Verify {
         party: party(),
         passed: true,
@@ -277,15 +251,6 @@ fn nobody_verifies_their_own_work_or_acts_for_others() {
 
 fn target(party: &str, body: impl Fn(String) -> Body) -> Body {
     body(party.to_owned())
-}
-
-fn arrive(party: String) -> Body {
-    Body::Arrive {
-        party,
-        heads: 1,
-        position: None,
-        away: None,
-    }
 }
 
 /// What somebody is told about their newest action that had no effect.
@@ -343,11 +308,11 @@ fn what_is_not_possible_any_more_comes_back_with_one_plain_sentence() {
     }
     let parent = world.report(HEAD, GRID, "E0102", "门口有垃圾");
     let merged = world.report(HEAD, GRID, "E0102", "路口有垃圾");
-    let blown = ["放人", "撤销"].map(|title| {
+    let blown = ["放人", "撤销", "结项"].map(|title| {
         let finding = world.report(SECRETARY, GRID, "E0103", title);
         world.whistle(SECRETARY, NORTH_GATE, finding, &[URBAN_POST], 4)
     });
-    let [released, cancelled] = blown;
+    let [released, cancelled, concluded] = blown;
     world.settle();
     for person in [HEAD, URBAN] {
         world.of(person).offline = true;
@@ -361,6 +326,13 @@ fn what_is_not_possible_any_more_comes_back_with_one_plain_sentence() {
     );
     let reason = "重复吹哨".into();
     world.on_whistle(SECRETARY, cancelled, Body::Cancel { reason });
+    let excuse = |party| Body::Excuse {
+        party,
+        reason: "居民自行清理".into(),
+    };
+    world.on_whistle(SECRETARY, concluded, target(URBAN_POST, excuse));
+    let text = "办结".into();
+    world.on_whistle(SECRETARY, concluded, Body::Conclude { text });
     world.pass(60_000);
     let fixed = Body::SelfResolve {
         text: "已清理".into(),
@@ -372,6 +344,7 @@ fn what_is_not_possible_any_more_comes_back_with_one_plain_sentence() {
     assert_eq!(told(&mut world, HEAD), (Standing::Late, Reason::Merged));
     world.on_whistle(URBAN, released, target(URBAN_POST, arrive));
     world.on_whistle(URBAN, cancelled, target(URBAN_POST, arrive));
+    world.on_whistle(URBAN, concluded, target(URBAN_POST, arrive));
     world.of(URBAN).offline = false;
     world.sync(URBAN);
     let troubles = world.of(URBAN).device.store().troubles().expect("troubles");
@@ -380,6 +353,7 @@ fn what_is_not_possible_any_more_comes_back_with_one_plain_sentence() {
     let mut wanted = vec![
         (released, Some(Reason::Released)),
         (cancelled, Some(Reason::Closed)),
+        (concluded, Some(Reason::Closed)),
     ];
     wanted.sort();
     assert_eq!(reasons, wanted);
@@ -388,6 +362,7 @@ fn what_is_not_possible_any_more_comes_back_with_one_plain_sentence() {
     for (whistle, stage) in [
         (released, TargetStage::Released),
         (cancelled, TargetStage::Notified),
+        (concluded, TargetStage::Excused),
     ] {
         let state = world.seen_whistle(SECRETARY, whistle);
         assert_eq!(state.targets[URBAN_POST].stage(), stage);

@@ -19,22 +19,6 @@ fn party() -> String {
     URBAN_POST.to_owned()
 }
 
-fn arrive() -> Body {
-    Body::Arrive {
-        party: party(),
-        heads: 1,
-        position: None,
-        away: None,
-    }
-}
-
-fn feedback() -> Body {
-    Body::Feedback {
-        party: party(),
-        text: "已清理".into(),
-    }
-}
-
 /// A whistle for one finding, due in two hours, that the urban post has on the
 /// phone.
 fn whistled(world: &mut World) -> RecordId {
@@ -55,16 +39,12 @@ fn nobody_comes_and_the_street_takes_over_once() {
     let mut world = World::new("ladder", 1);
     let whistle = whistled(&mut world);
     world.pass(2 * HOUR_MS);
-    assert_eq!(
-        world.server_count("SELECT COUNT(*) FROM escalation"),
-        0,
-        "due is still in time"
-    );
+    assert_eq!(world.escalations(), 0, "due is still in time");
     world.pass(1);
     world.stop_server();
     world.start_server();
     world.pass(HOUR_MS);
-    assert_eq!(world.server_count("SELECT COUNT(*) FROM escalation"), 1);
+    assert_eq!(world.escalations(), 1);
 
     world.sync(DISPATCHER);
     let below = world.seen_whistle(DISPATCHER, whistle);
@@ -135,7 +115,7 @@ fn nobody_comes_and_the_street_takes_over_once() {
         world.seen_whistle(SECRETARY, street).stage(),
         WhistleStage::Concluded
     );
-    assert_eq!(world.server_count("SELECT COUNT(*) FROM escalation"), 1);
+    assert_eq!(world.escalations(), 1);
 }
 
 #[test]
@@ -146,10 +126,9 @@ fn late_but_valid_stands_down_and_leaves_the_reason() {
     let whistle = whistled(&mut world);
     world.of(URBAN).offline = true;
     world.pass(HOUR_MS);
-    world.on_whistle(URBAN, whistle, arrive());
-    world.on_whistle(URBAN, whistle, feedback());
+    world.answer(URBAN, whistle, URBAN_POST);
     world.pass(2 * HOUR_MS);
-    assert_eq!(world.server_count("SELECT COUNT(*) FROM escalation"), 1);
+    assert_eq!(world.escalations(), 1);
     world.settle();
     let state = world.seen_whistle(DISPATCHER, whistle);
     assert_eq!(state.stage(), WhistleStage::FedBack);
@@ -170,8 +149,7 @@ fn once_the_street_has_acted_a_stand_down_is_only_proposed() {
     let whistle = whistled(&mut world);
     world.of(URBAN).offline = true;
     world.pass(HOUR_MS);
-    world.on_whistle(URBAN, whistle, arrive());
-    world.on_whistle(URBAN, whistle, feedback());
+    world.answer(URBAN, whistle, URBAN_POST);
     world.pass(2 * HOUR_MS);
     world.sync(DISPATCHER);
     let street = RecordId::of_escalation(whistle, 2, 1);
@@ -215,8 +193,7 @@ fn a_clock_set_back_gains_nothing() {
     world.of(URBAN).offline = true;
     world.pass(3 * HOUR_MS);
     world.of(URBAN).clock_error_ms = -2 * HOUR_MS;
-    world.on_whistle(URBAN, whistle, arrive());
-    world.on_whistle(URBAN, whistle, feedback());
+    world.answer(URBAN, whistle, URBAN_POST);
     world.settle();
     let state = world.seen_whistle(DISPATCHER, whistle);
     assert_eq!(state.stage(), WhistleStage::Escalated);
@@ -228,8 +205,7 @@ fn two_failed_verifications_escalate_before_the_deadline() {
     let mut world = World::new("two-failed", 1);
     let whistle = whistled(&mut world);
     for _ in 0..2 {
-        world.on_whistle(URBAN, whistle, arrive());
-        world.on_whistle(URBAN, whistle, feedback());
+        world.answer(URBAN, whistle, URBAN_POST);
         world.sync(URBAN);
         world.sync(SECRETARY);
         let failed = Body::Verify {

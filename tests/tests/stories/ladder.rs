@@ -1,11 +1,12 @@
 //! Who goes up, who does not, and who decides.
 
 use shaodao_core::device::Draft;
-use shaodao_core::domain::action::{Body, EscalationCause, Party, RecordKind, Target};
+use shaodao_core::domain::action::{Body, EscalationCause, RecordKind};
 use shaodao_core::domain::history::Entry;
 use shaodao_core::domain::ids::RecordId;
 use shaodao_core::domain::whistle::WhistleStage;
 use shaodao_core::pack;
+use shaodao_tests::world::deeds::{self, arrive, feedback, rule, verify};
 use shaodao_tests::world::{HOUR_MS, MORNING_MS, World};
 
 const NORTH_GATE: &str = "530102001006";
@@ -30,40 +31,10 @@ fn whistled(world: &mut World) -> (RecordId, RecordId) {
     (finding, whistle)
 }
 
-fn arrive(party: &str) -> Body {
-    Body::Arrive {
-        party: party.to_owned(),
-        heads: 1,
-        position: None,
-        away: None,
-    }
-}
-
-fn feedback() -> Body {
-    Body::Feedback {
-        party: URBAN_POST.to_owned(),
-        text: "已清理".into(),
-    }
-}
-
-fn escalations(world: &World) -> i64 {
-    world.server_count("SELECT COUNT(*) FROM escalation")
-}
-
-fn marks(world: &World) -> i64 {
-    world.server_count("SELECT COUNT(*) FROM mark")
-}
-
 /// The dispatcher summons a department to a street whistle.
 fn summon(world: &mut World, street: RecordId) {
     world.sync(DISPATCHER);
-    let target = Target {
-        party: Party::parse(DEPARTMENT).expect("a party"),
-        lead: true,
-        mandatory: true,
-    };
-    let targets = vec![target];
-    world.on_whistle(DISPATCHER, street, Body::Summon { targets });
+    world.on_whistle(DISPATCHER, street, deeds::summon(DEPARTMENT));
     world.sync(DISPATCHER);
     world.sync(EMERGENCY);
 }
@@ -79,12 +50,12 @@ fn a_double_never_escalates_on_its_own() {
     world.sync(SECRETARY);
     assert!(world.timers().is_empty());
     world.pass(3 * HOUR_MS);
-    assert_eq!(escalations(&world), 0);
+    assert_eq!(world.escalations(), 0);
     // Nobody's double any more: it is answered for again.
     let reason = "不是同一处".to_owned();
     world.on_finding(SECRETARY, double, Body::Reopen { reason });
     world.sync(SECRETARY);
-    assert_eq!(escalations(&world), 1);
+    assert_eq!(world.escalations(), 1);
     world.settle();
     let state = world.seen_whistle(SECRETARY, whistle);
     assert_eq!(state.stage(), WhistleStage::Escalated);
@@ -96,12 +67,11 @@ fn what_was_answered_does_not_escalate() {
     let mut world = World::new("answered", 1);
     let (_, whistle) = whistled(&mut world);
     assert_eq!(world.timers()[&whistle], MORNING_MS + 2 * HOUR_MS + 1);
-    world.on_whistle(URBAN, whistle, arrive(URBAN_POST));
-    world.on_whistle(URBAN, whistle, feedback());
+    world.answer(URBAN, whistle, URBAN_POST);
     world.sync(URBAN);
     assert!(world.timers().is_empty(), "nothing is waited for");
     world.pass(9 * HOUR_MS);
-    assert_eq!(escalations(&world), 0);
+    assert_eq!(world.escalations(), 0);
     world.settle();
 }
 
@@ -120,21 +90,13 @@ fn a_suspended_whistle_goes_on_with_the_time_that_was_left() {
     world.on_whistle(URBAN, whistle, ask);
     world.sync(URBAN);
     world.sync(SECRETARY);
-    let request = world.seen_whistle(SECRETARY, whistle).requests[0]
-        .asked
-        .hash;
-    let rule = Body::Rule {
-        request,
-        granted: true,
-        until_ms: None,
-        text: "同意".into(),
-    };
-    world.on_whistle(SECRETARY, whistle, rule);
+    let request = world.request(SECRETARY, whistle);
+    world.on_whistle(SECRETARY, whistle, rule(request, true, None));
     world.sync(SECRETARY);
     world.pass(5 * HOUR_MS);
-    assert_eq!(escalations(&world), 0, "an hour was left at five");
+    assert_eq!(world.escalations(), 0, "an hour was left at five");
     world.pass(1);
-    assert_eq!(escalations(&world), 1);
+    assert_eq!(world.escalations(), 1);
     world.settle();
 }
 
@@ -152,18 +114,10 @@ fn an_extension_asked_in_time_and_ruled_late_undoes_the_escalation() {
     world.on_whistle(URBAN, whistle, ask);
     world.sync(URBAN);
     world.pass(2 * HOUR_MS);
-    assert_eq!(escalations(&world), 1);
+    assert_eq!(world.escalations(), 1);
     world.sync(SECRETARY);
-    let request = world.seen_whistle(SECRETARY, whistle).requests[0]
-        .asked
-        .hash;
-    let rule = Body::Rule {
-        request,
-        granted: true,
-        until_ms: None,
-        text: "同意".into(),
-    };
-    world.on_whistle(SECRETARY, whistle, rule);
+    let request = world.request(SECRETARY, whistle);
+    world.on_whistle(SECRETARY, whistle, rule(request, true, None));
     world.sync(SECRETARY);
     world.sync(SECRETARY);
     let state = world.seen_whistle(SECRETARY, whistle);
@@ -171,9 +125,9 @@ fn an_extension_asked_in_time_and_ruled_late_undoes_the_escalation() {
     assert_eq!(state.stage(), WhistleStage::Issued);
     // The new date passes as well: the second escalation is another one.
     world.pass(3 * HOUR_MS);
-    assert_eq!(escalations(&world), 1);
+    assert_eq!(world.escalations(), 1);
     world.pass(1);
-    assert_eq!(escalations(&world), 2);
+    assert_eq!(world.escalations(), 2);
     world.settle();
     let state = world.seen_whistle(SECRETARY, whistle);
     let second = RecordId::of_escalation(whistle, 2, 2);
@@ -214,8 +168,7 @@ fn where_nobody_can_tell_the_dispatcher_decides_and_that_stands() {
     world.of(URBAN).offline = true;
     world.restart(URBAN);
     world.pass(HOUR_MS);
-    world.on_whistle(URBAN, whistle, arrive(URBAN_POST));
-    world.on_whistle(URBAN, whistle, feedback());
+    world.answer(URBAN, whistle, URBAN_POST);
     world.pass(2 * HOUR_MS);
     world.of(URBAN).offline = false;
     world.sync(URBAN);
@@ -224,7 +177,7 @@ fn where_nobody_can_tell_the_dispatcher_decides_and_that_stands() {
     assert_eq!(state.stage(), WhistleStage::Escalated);
     let question = state.escalations[0].proposed.clone().expect("a question");
     assert!(question.contains("请调度员裁定"), "{question}");
-    world.on_whistle(URBAN, whistle, feedback());
+    world.on_whistle(URBAN, whistle, feedback(URBAN_POST));
     world.sync(URBAN);
     world.sync(DISPATCHER);
     let view = world.show(DISPATCHER, whistle);
@@ -276,7 +229,7 @@ fn the_dispatcher_stands_both_whistles_down_from_either() {
         assert_eq!(above.stage(), WhistleStage::StoodDown);
         // The same deadline does not pass a second time.
         world.pass(HOUR_MS);
-        assert_eq!(escalations(&world), 1);
+        assert_eq!(world.escalations(), 1);
         world.settle();
     }
 }
@@ -299,10 +252,10 @@ fn nobody_comes_to_the_street_and_the_district_is_told_once() {
     world.on_whistle(EMERGENCY, street, arrive(DEPARTMENT));
     let left_ms = report_by_ms - world.now_ms();
     world.pass(left_ms);
-    assert_eq!(marks(&world), 0, "report-by is still in time");
+    assert_eq!(world.marks(), 0, "report-by is still in time");
     world.pass(1);
     world.pass(HOUR_MS);
-    assert_eq!(marks(&world), 1);
+    assert_eq!(world.marks(), 1);
     world.sync(DISPATCHER);
     let state = world.seen_whistle(DISPATCHER, street);
     let mark = state.marked().expect("marked");
@@ -318,7 +271,7 @@ fn nobody_comes_to_the_street_and_the_district_is_told_once() {
     let state = world.seen_whistle(DISPATCHER, street);
     assert!(state.marked().is_none());
     assert!(state.marks[0].withdrawn.is_some());
-    assert_eq!(marks(&world), 1);
+    assert_eq!(world.marks(), 1);
 }
 
 #[test]
@@ -337,26 +290,18 @@ fn an_objection_that_is_upheld_goes_to_the_district() {
     world.on_whistle(EMERGENCY, street, object);
     world.sync(EMERGENCY);
     world.sync(DISPATCHER);
-    assert_eq!(marks(&world), 0);
-    let request = world.seen_whistle(DISPATCHER, street).requests[0]
-        .asked
-        .hash;
-    let rule = Body::Rule {
-        request,
-        granted: true,
-        until_ms: None,
-        text: "确属区级".into(),
-    };
-    world.on_whistle(DISPATCHER, street, rule);
+    assert_eq!(world.marks(), 0);
+    let request = world.request(DISPATCHER, street);
+    world.on_whistle(DISPATCHER, street, rule(request, true, None));
     world.sync(DISPATCHER);
-    assert_eq!(marks(&world), 1);
+    assert_eq!(world.marks(), 1);
     world.sync(DISPATCHER);
     // A mark that a person withdraws does not come back for the same reason.
     let text = "已与区级协调".to_owned();
     world.on_whistle(DISPATCHER, street, Body::WithdrawMark { text, round: 1 });
     world.settle();
     world.pass(1);
-    assert_eq!(marks(&world), 1);
+    assert_eq!(world.marks(), 1);
     world.settle();
 }
 
@@ -380,10 +325,10 @@ fn a_whistle_that_cannot_be_read_holds_up_nobody() {
     };
     change(&world, "CAST(bytes || X'00' AS BLOB)");
     world.pass(4 * HOUR_MS);
-    assert_eq!(escalations(&world), 1, "the other one");
+    assert_eq!(world.escalations(), 1, "the other one");
     change(&world, "CAST(substr(bytes, 1, length(bytes) - 1) AS BLOB)");
     world.pass(1);
-    assert_eq!(escalations(&world), 2, "it was still due");
+    assert_eq!(world.escalations(), 2, "it was still due");
     world.settle();
 }
 
@@ -397,7 +342,7 @@ fn who_comes_too_late_stays_marked_until_a_person_withdraws_it() {
     let street = RecordId::of_escalation(whistle, 2, 1);
     summon(&mut world, street);
     world.pass(25 * HOUR_MS);
-    assert_eq!(marks(&world), 1);
+    assert_eq!(world.marks(), 1);
     world.sync(EMERGENCY);
     world.on_whistle(EMERGENCY, street, arrive(DEPARTMENT));
     world.sync(EMERGENCY);
@@ -407,7 +352,7 @@ fn who_comes_too_late_stays_marked_until_a_person_withdraws_it() {
     world.on_whistle(DISPATCHER, street, Body::WithdrawMark { text, round: 1 });
     world.sync(DISPATCHER);
     world.pass(HOUR_MS);
-    assert_eq!(marks(&world), 1);
+    assert_eq!(world.marks(), 1);
     world.settle();
     assert!(world.seen_whistle(DISPATCHER, street).marked().is_none());
 }
@@ -432,13 +377,12 @@ fn a_passed_time_is_held_as_long_as_the_ladder_says() {
     let whistle = world.whistle(SECRETARY, NORTH_GATE, finding, &[URBAN_POST], 2);
     world.sync(SECRETARY);
     world.pass(2 * HOUR_MS + half_ms / 2);
-    world.on_whistle(URBAN, answered, arrive(URBAN_POST));
-    world.on_whistle(URBAN, answered, feedback());
+    world.answer(URBAN, answered, URBAN_POST);
     world.sync(URBAN);
     world.pass(half_ms / 2);
-    assert_eq!(escalations(&world), 0);
+    assert_eq!(world.escalations(), 0);
     world.pass(1);
-    assert_eq!(escalations(&world), 1);
+    assert_eq!(world.escalations(), 1);
     world.settle();
     let state = world.seen_whistle(DISPATCHER, answered);
     assert_eq!(state.stage(), WhistleStage::FedBack);
@@ -449,7 +393,7 @@ fn a_passed_time_is_held_as_long_as_the_ladder_says() {
     world.whistle(SECRETARY, NORTH_GATE, fire, &[URBAN_POST], 1);
     world.sync(SECRETARY);
     world.pass(HOUR_MS + 1);
-    assert_eq!(escalations(&world), 2);
+    assert_eq!(world.escalations(), 2);
 
     let street = state.escalations[0].into;
     let order = world.seen_whistle(DISPATCHER, street).order;
@@ -478,37 +422,24 @@ fn failed_rounds_count_once_and_not_while_the_clock_stands() {
     world.on_whistle(URBAN, whistle, ask);
     world.sync(URBAN);
     world.sync(SECRETARY);
-    let request = world.seen_whistle(SECRETARY, whistle).requests[0]
-        .asked
-        .hash;
-    let rule = Body::Rule {
-        request,
-        granted: true,
-        until_ms: None,
-        text: "同意".into(),
-    };
-    world.on_whistle(SECRETARY, whistle, rule);
+    let request = world.request(SECRETARY, whistle);
+    world.on_whistle(SECRETARY, whistle, rule(request, true, None));
     world.sync(SECRETARY);
     world.pass(HOUR_MS);
     let fail = |world: &mut World| {
         world.sync(URBAN);
-        world.on_whistle(URBAN, whistle, feedback());
+        world.on_whistle(URBAN, whistle, feedback(URBAN_POST));
         world.sync(URBAN);
         world.sync(SECRETARY);
-        let failed = Body::Verify {
-            party: URBAN_POST.into(),
-            passed: false,
-            text: "还在".into(),
-        };
-        world.on_whistle(SECRETARY, whistle, failed);
+        world.on_whistle(SECRETARY, whistle, verify(URBAN_POST, false));
         world.sync(SECRETARY);
     };
     fail(&mut world);
     fail(&mut world);
     world.pass(2 * HOUR_MS - 1);
-    assert_eq!(escalations(&world), 0, "the clock stands until twelve");
+    assert_eq!(world.escalations(), 0, "the clock stands until twelve");
     world.pass(1);
-    assert_eq!(escalations(&world), 1);
+    assert_eq!(world.escalations(), 1);
     world.sync(DISPATCHER);
     let text = "许可今天才批下来".to_owned();
     world.on_whistle(DISPATCHER, whistle, Body::StandDown { text, round: 1 });
@@ -516,7 +447,7 @@ fn failed_rounds_count_once_and_not_while_the_clock_stands() {
     world.sync(SECRETARY);
     fail(&mut world);
     assert_eq!(
-        escalations(&world),
+        world.escalations(),
         1,
         "the same failures do not count twice"
     );
@@ -539,8 +470,7 @@ fn a_new_date_after_the_escalation_does_not_undo_it() {
     world.on_whistle(SECRETARY, whistle, recompute);
     world.sync(SECRETARY);
     world.sync(URBAN);
-    world.on_whistle(URBAN, whistle, arrive(URBAN_POST));
-    world.on_whistle(URBAN, whistle, feedback());
+    world.answer(URBAN, whistle, URBAN_POST);
     world.settle();
     let state = world.seen_whistle(DISPATCHER, whistle);
     assert_eq!(state.stage(), WhistleStage::Escalated);

@@ -3,9 +3,10 @@
 
 use shaodao_core::device::{DeviceError, Draft};
 use shaodao_core::domain::action::{BLOWER, Body, Facts, Party, RecordKind, Target, Value, fact};
-use shaodao_core::domain::ids::{EnvelopeHash, RecordId};
+use shaodao_core::domain::ids::RecordId;
 use shaodao_core::domain::reason::Reason;
 use shaodao_core::domain::whistle::{TargetStage, WhistleStage, WhistleState};
+use shaodao_tests::world::deeds::rule;
 use shaodao_tests::world::{HOUR_MS, World, order};
 
 const NORTH_GATE: &str = "530102001006";
@@ -23,36 +24,11 @@ fn party() -> String {
     URBAN_POST.to_owned()
 }
 
-fn arrive() -> Body {
-    Body::Arrive {
-        party: party(),
-        heads: 1,
-        position: None,
-        away: None,
-    }
-}
-
-fn feedback() -> Body {
-    Body::Feedback {
-        party: party(),
-        text: "已清理".into(),
-    }
-}
-
 fn ask_until(until_ms: i64) -> Body {
     Body::AskExtension {
         party: party(),
         until_ms,
         reason: "要等吊车".into(),
-    }
-}
-
-fn rule(request: EnvelopeHash, granted: bool, until_ms: Option<i64>) -> Body {
-    Body::Rule {
-        request,
-        granted,
-        until_ms,
-        text: "已研究".into(),
     }
 }
 
@@ -75,12 +51,6 @@ fn refused(world: &mut World, person: &str, whistle: RecordId, body: Body) -> Re
     }
 }
 
-fn request(world: &mut World, person: &str, whistle: RecordId) -> EnvelopeHash {
-    let state = world.seen_whistle(person, whistle);
-    let request = state.open_requests().next().expect("an open request");
-    request.asked.hash
-}
-
 /// The due time in a phone's list and the server's.
 fn listed_due(world: &mut World, person: &str, whistle: RecordId) -> i64 {
     let row = world.of(person).device.store().whistle(whistle);
@@ -94,10 +64,6 @@ fn listed_due(world: &mut World, person: &str, whistle: RecordId) -> i64 {
     here
 }
 
-fn escalations(world: &World) -> i64 {
-    world.server_count("SELECT COUNT(*) FROM escalation")
-}
-
 #[test]
 fn an_extension_asked_in_a_dead_zone_counts_although_it_is_ruled_on_late() {
     // What could go wrong: an escalation that stands although its target asked
@@ -109,12 +75,12 @@ fn an_extension_asked_in_a_dead_zone_counts_although_it_is_ruled_on_late() {
     let due_ms = world.now_ms() + HOUR_MS;
     world.on_whistle(URBAN, whistle, ask_until(due_ms + 8 * HOUR_MS));
     world.pass(2 * HOUR_MS);
-    assert_eq!(escalations(&world), 1, "nobody could know");
+    assert_eq!(world.escalations(), 1, "nobody could know");
     world.of(URBAN).offline = false;
     world.sync(URBAN);
     world.sync(SECRETARY);
     // The approved date differs from the asked one.
-    let asked = request(&mut world, SECRETARY, whistle);
+    let asked = world.request(SECRETARY, whistle);
     let until_ms = due_ms + 3 * HOUR_MS;
     world.on_whistle(SECRETARY, whistle, rule(asked, true, Some(until_ms)));
     world.settle();
@@ -131,9 +97,9 @@ fn an_extension_asked_in_a_dead_zone_counts_although_it_is_ruled_on_late() {
     // The new due time is watched like the old one.
     let left_ms = until_ms - world.now_ms();
     world.pass(left_ms);
-    assert_eq!(escalations(&world), 1, "due is still in time");
+    assert_eq!(world.escalations(), 1, "due is still in time");
     world.pass(1);
-    assert_eq!(escalations(&world), 2);
+    assert_eq!(world.escalations(), 2);
     world.settle();
     let state = world.seen_whistle(SECRETARY, whistle);
     assert_eq!(state.escalations[1].round, 2);
@@ -145,7 +111,7 @@ fn an_extension_asked_after_the_deadline_by_a_clock_set_back_counts_for_nothing(
     let mut world = World::new("extension-clock", 1);
     let whistle = whistled(&mut world, &[URBAN_POST]);
     world.pass(3 * HOUR_MS);
-    assert_eq!(escalations(&world), 1);
+    assert_eq!(world.escalations(), 1);
     // The phone has heard the server after the deadline: it is told at once.
     world.sync(URBAN);
     world.of(URBAN).clock_error_ms = -2 * HOUR_MS;
@@ -171,11 +137,11 @@ fn a_suspended_whistle_does_not_escalate_and_goes_on_with_the_time_left() {
     world.on_whistle(URBAN, whistle, ask.clone());
     world.sync(URBAN);
     world.sync(SECRETARY);
-    let asked = request(&mut world, SECRETARY, whistle);
+    let asked = world.request(SECRETARY, whistle);
     world.on_whistle(SECRETARY, whistle, rule(asked, true, None));
     world.sync(SECRETARY);
     world.pass(20 * HOUR_MS);
-    assert_eq!(escalations(&world), 0, "the clock stands");
+    assert_eq!(world.escalations(), 0, "the clock stands");
     let resume = Body::Resume {
         reason: "许可已办好".into(),
     };
@@ -190,9 +156,9 @@ fn a_suspended_whistle_does_not_escalate_and_goes_on_with_the_time_left() {
         );
     }
     world.pass(HOUR_MS);
-    assert_eq!(escalations(&world), 0, "due is still in time");
+    assert_eq!(world.escalations(), 0, "due is still in time");
     world.pass(1);
-    assert_eq!(escalations(&world), 1);
+    assert_eq!(world.escalations(), 1);
     world.settle();
 }
 
@@ -393,8 +359,7 @@ fn one_whistle_solves_two_findings_and_is_scored_both_ways() {
     let draft = Draft::new(RecordKind::Whistle, title.into(), Body::Issue(order));
     let whistle = world.act(SECRETARY, draft);
     world.settle();
-    world.on_whistle(URBAN, whistle, arrive());
-    world.on_whistle(URBAN, whistle, feedback());
+    world.answer(URBAN, whistle, URBAN_POST);
     world.settle();
     world.on_whistle(
         SUPERVISOR,

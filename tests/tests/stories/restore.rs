@@ -10,6 +10,7 @@ use shaodao_core::domain::ids::RecordId;
 use shaodao_core::domain::whistle::WhistleStage;
 use shaodao_core::sync::wire::Standing;
 use shaodao_server::restore::RestoreError;
+use shaodao_tests::world::deeds::{arrive, feedback};
 use shaodao_tests::world::network::Weather;
 use shaodao_tests::world::{HOUR_MS, World, finding_facts};
 
@@ -42,22 +43,6 @@ fn numbered(world: &mut World, title: &str) -> RecordId {
 
 fn number(world: &mut World, person: &str, finding: RecordId) -> String {
     world.finding(person, finding).text(fact::NUMBER).to_owned()
-}
-
-fn arrive() -> Body {
-    Body::Arrive {
-        party: URBAN_POST.to_owned(),
-        heads: 1,
-        position: None,
-        away: None,
-    }
-}
-
-fn feedback() -> Body {
-    Body::Feedback {
-        party: URBAN_POST.to_owned(),
-        text: "已清理".into(),
-    }
 }
 
 #[test]
@@ -93,7 +78,7 @@ fn a_backup_at_noon_and_a_dead_disk_lose_nothing() {
         // Deadlines are looked at before anybody has called.
         world.pass(1);
         world.pass(HOUR_MS / 2);
-        assert_eq!(world.server_count("SELECT COUNT(*) FROM escalation"), 0);
+        assert_eq!(world.escalations(), 0);
         world.sync_all();
         world.sync_all();
         // Accepted while numbers wait.
@@ -118,7 +103,7 @@ fn a_backup_at_noon_and_a_dead_disk_lose_nothing() {
             let into = RecordId::of_escalation(whistle, 2, 1);
             assert_eq!(state.escalations[0].into, into);
         }
-        assert_eq!(world.server_count("SELECT COUNT(*) FROM escalation"), 2);
+        assert_eq!(world.escalations(), 2);
         assert_eq!(
             world.server_count(
                 "SELECT COUNT(*) FROM envelope WHERE reason IS NOT NULL AND standing <> 1"
@@ -141,8 +126,7 @@ fn work_that_arrived_in_time_stays_in_time_after_a_restore() {
         world.sync(SECRETARY);
         world.sync(URBAN);
         world.restart(URBAN);
-        world.on_whistle(URBAN, whistle, arrive());
-        world.on_whistle(URBAN, whistle, feedback());
+        world.answer(URBAN, whistle, URBAN_POST);
         world.sync(URBAN);
 
         world.disk_dies();
@@ -163,7 +147,7 @@ fn work_that_arrived_in_time_stays_in_time_after_a_restore() {
         world.sync_all();
         world.pass(HOUR_MS);
         world.settle();
-        let escalated = world.server_count("SELECT COUNT(*) FROM escalation");
+        let escalated = world.escalations();
         assert_eq!(escalated, i64::from(!shown));
         assert_eq!(world.seen_whistle(HEAD, whistle).targets.len(), 1);
     }
@@ -377,7 +361,7 @@ fn work(
             }
             6 | 7 => {
                 if let Some(whistle) = pick(world, whistles) {
-                    for body in [arrive(), feedback()] {
+                    for body in [arrive(URBAN_POST), feedback(URBAN_POST)] {
                         let _ = world.try_act(URBAN, Draft::on(RecordKind::Whistle, whistle, body));
                     }
                 }

@@ -25,26 +25,6 @@ fn whistled(world: &mut World) -> RecordId {
     whistle
 }
 
-fn answer(world: &mut World, whistle: RecordId) {
-    let party = || URBAN_POST.to_owned();
-    let arrive = Body::Arrive {
-        party: party(),
-        heads: 1,
-        position: None,
-        away: None,
-    };
-    let feedback = Body::Feedback {
-        party: party(),
-        text: "已清理".into(),
-    };
-    world.on_whistle(URBAN, whistle, arrive);
-    world.on_whistle(URBAN, whistle, feedback);
-}
-
-fn escalations(world: &World) -> i64 {
-    world.server_count("SELECT COUNT(*) FROM escalation")
-}
-
 #[test]
 fn a_clock_set_forward_holds_every_deadline_and_says_so() {
     // What could go wrong: a typing mistake in the machine's date, and a month
@@ -54,13 +34,13 @@ fn a_clock_set_forward_holds_every_deadline_and_says_so() {
     assert_eq!(world.get("/readyz"), "ready\n");
     world.set_server_clock_wrong(30 * DAY_MS);
     world.look_at_deadlines();
-    assert_eq!(escalations(&world), 0);
+    assert_eq!(world.escalations(), 0);
     let ready = world.get("/readyz");
     assert!(ready.contains("no deadline fires"), "{ready}");
     assert!(world.get("/metrics").contains("clock_jump_ms 2592000000"));
 
     // Work goes on meanwhile, and its times are not those of next month.
-    answer(&mut world, whistle);
+    world.answer(URBAN, whistle, URBAN_POST);
     world.sync(URBAN);
     world.sync(SECRETARY);
     let failed = Body::Verify {
@@ -71,17 +51,17 @@ fn a_clock_set_forward_holds_every_deadline_and_says_so() {
     world.on_whistle(SECRETARY, whistle, failed);
     world.sync(SECRETARY);
     world.sync(URBAN);
-    assert_eq!(escalations(&world), 0);
+    assert_eq!(world.escalations(), 0);
     let contact = world.of(URBAN).device.store().contact().expect("reads");
     let anchored_ms = contact.map_or(0, |contact| contact.server_ms);
     assert_eq!(anchored_ms, world.now_ms(), "phones are not in next month");
     world.set_server_clock_wrong(-30 * DAY_MS);
     world.look_at_deadlines();
     assert_eq!(world.get("/readyz"), "ready\n");
-    answer(&mut world, whistle);
+    world.answer(URBAN, whistle, URBAN_POST);
     world.sync(URBAN);
     world.pass(2 * HOUR_MS);
-    assert_eq!(escalations(&world), 0, "answered in time");
+    assert_eq!(world.escalations(), 0, "answered in time");
     world.settle();
     let state = world.seen_whistle(SECRETARY, whistle);
     assert_eq!(state.stage(), WhistleStage::FedBack);
@@ -100,14 +80,14 @@ fn a_restart_does_not_make_a_wrong_clock_right() {
     world.look_at_deadlines();
     world.restart_server_with_clock_wrong(2 * DAY_MS);
     world.look_at_deadlines();
-    assert_eq!(escalations(&world), 0);
+    assert_eq!(world.escalations(), 0);
     assert!(world.get("/readyz").contains("no deadline fires"));
 
     // Two days later it is the truth, and a person says so.
     world.confirm_clock();
     world.look_at_deadlines();
     assert_eq!(world.get("/readyz"), "ready\n");
-    assert_eq!(escalations(&world), 1);
+    assert_eq!(world.escalations(), 1);
     assert_eq!(
         world.server_count("SELECT COUNT(*) FROM audit WHERE what = 'clock_confirm'"),
         1
@@ -121,7 +101,7 @@ fn a_clock_set_back_undoes_nothing_and_repeats_nothing() {
     let mut world = World::new("back", 1);
     let whistle = whistled(&mut world);
     world.pass(2 * HOUR_MS);
-    assert_eq!(escalations(&world), 1);
+    assert_eq!(world.escalations(), 1);
     world.set_server_clock_wrong(-5 * HOUR_MS);
     world.look_at_deadlines();
     let ready = world.get("/readyz");
@@ -129,11 +109,11 @@ fn a_clock_set_back_undoes_nothing_and_repeats_nothing() {
     let second = world.whistle(SECRETARY, NORTH_GATE, RecordId([9; 16]), &[URBAN_POST], 1);
     world.sync(SECRETARY);
     world.pass(2 * HOUR_MS);
-    assert_eq!(escalations(&world), 1, "by this clock it is not due");
+    assert_eq!(world.escalations(), 1, "by this clock it is not due");
     world.set_server_clock_wrong(5 * HOUR_MS);
     world.look_at_deadlines();
     assert_eq!(world.get("/readyz"), "ready\n");
-    assert_eq!(escalations(&world), 2);
+    assert_eq!(world.escalations(), 2);
     world.settle();
     for whistle in [whistle, second] {
         let state = world.seen_whistle(SECRETARY, whistle);
@@ -156,8 +136,8 @@ fn after_downtime_levels_are_neither_skipped_nor_burst() {
     world.start_server();
     world.look_at_deadlines();
     world.look_at_deadlines();
-    assert_eq!(escalations(&world), 2);
-    assert_eq!(world.server_count("SELECT COUNT(*) FROM mark"), 0);
+    assert_eq!(world.escalations(), 2);
+    assert_eq!(world.marks(), 0);
     // Oldest first: the one that was due in an hour before the one in two.
     world.sync(SECRETARY);
     let of = |world: &mut World, whistle| {
@@ -177,6 +157,6 @@ fn after_downtime_levels_are_neither_skipped_nor_burst() {
         assert!(whole_ms > DAY_MS - 60_000, "the street has its whole limit");
     }
     world.pass(DAY_MS + 60_000);
-    assert_eq!(world.server_count("SELECT COUNT(*) FROM mark"), 2);
+    assert_eq!(world.marks(), 2);
     world.settle();
 }

@@ -2,19 +2,16 @@
 
 use serde_json::json;
 
-use shaodao_core::device::{DeviceError, RecordView};
+use shaodao_core::device::RecordView;
 use shaodao_core::domain::action::Party;
-use shaodao_core::domain::available::Available;
 use shaodao_core::domain::calendar::local_text;
-use shaodao_core::domain::directory::Role;
 use shaodao_core::domain::finding::{FindingStage, FindingState};
 use shaodao_core::domain::ids::RecordId;
 use shaodao_core::domain::lease::Sight;
-use shaodao_core::domain::reason::Reason;
 use shaodao_core::domain::record::RecordState;
-use shaodao_core::domain::whistle::{TargetStage, WhistleStage};
+use shaodao_core::domain::whistle::WhistleStage;
 use shaodao_core::explain::Sentence;
-use shaodao_core::store::read::{FindingFilter, WhistleFilter};
+use shaodao_core::store::read::{FindingFilter, WhistleFilter, WhistleSummary};
 
 use super::salvaged::incident_json;
 use super::{Done, Hand, said};
@@ -64,7 +61,15 @@ impl Hand {
                 };
                 let rows = self.device.whistles(now, &filter);
                 let rows = rows.map_err(|error| said(&error))?;
-                self.under_lease(view.whistles(&rows))
+                let mut answer = Answer::new(String::new(), json!([]));
+                for row in &rows {
+                    self.push_whistle(&view, row, &mut answer)?;
+                }
+                if rows.is_empty() {
+                    let none = self.lang.pick("没有哨令。", "No whistles.");
+                    answer.text.push_str(none);
+                }
+                self.under_lease(answer)
             }
         }
     }
@@ -82,7 +87,8 @@ impl Hand {
         let row = self.device.store().finding(record.record);
         let row = row.map_err(|error| Sentence::from(&error))?;
         let stage = row.map_or(record.state.stage_word(), |row| row.stage.word());
-        let next = self.next_steps(&record)?;
+        let next = self.device.next_steps(self.clock.now(), record.record);
+        let next = next.map_err(|error| said(&error))?;
         let mut answer = view.record(&record, stage, &next);
         let (text, confided) = self.confidences(&record)?;
         answer.text.push_str(&text);
@@ -97,26 +103,6 @@ impl Hand {
         }
         self.beside(&record, &mut answer)?;
         Ok(answer)
-    }
-
-    /// What the phone's owner can do with a record now. A finding that a
-    /// whistle has closed is only opened again here, and one that is open is
-    /// not: its own history would allow both.
-    fn next_steps(&self, view: &RecordView) -> Result<Vec<Available>, Sentence> {
-        let now = self.clock.now();
-        let next = self.device.available(now, view.record);
-        let mut next = next.map_err(|error| said(&error))?;
-        let row = self.device.store().finding(view.record);
-        let row = row.map_err(|error| Sentence::from(&error))?;
-        if let Some(row) = row {
-            let is_over = row.stage.is_over();
-            next.retain(|step| match step.word.as_str() {
-                "correct" | "note" => true,
-                "reopen" => is_over,
-                _ => !is_over,
-            });
-        }
-        Ok(next)
     }
 
     /// What else there is to know beside a record: whistles for the same
@@ -178,7 +164,7 @@ impl Hand {
     }
 
     /// Says so where the phone does not show everything.
-    fn under_lease(&self, mut answer: Answer) -> Done {
+    pub(super) fn under_lease(&self, mut answer: Answer) -> Done {
         let sight = self.device.sight(self.clock.now());
         if let Sight::OwnOnly(blind) = sight.map_err(|error| said(&error))? {
             let sentence = Sentence::from(&blind);
@@ -189,7 +175,7 @@ impl Hand {
     }
 
     /// Records of both kinds as lines.
-    fn records(&self, records: &[RecordId]) -> Done {
+    pub(super) fn records(&self, records: &[RecordId]) -> Done {
         let directory = self.device.directory().map_err(|error| said(&error))?;
         let view = View {
             lang: self.lang,
@@ -197,111 +183,42 @@ impl Hand {
             now_ms: self.reading_ms()?,
         };
         let store = self.device.store();
-        let mut text = String::new();
-        let mut rows = Vec::new();
+        let mut answer = Answer::new(String::new(), json!([]));
         for record in records {
             let finding = store
                 .finding(*record)
                 .map_err(|error| Sentence::from(&error))?;
             if let Some(finding) = finding {
-                text.push_str(&view.findings(std::slice::from_ref(&finding)).text);
-                rows.push(view.finding_json(&finding));
+                let line = view.findings(std::slice::from_ref(&finding)).text;
+                answer.push(&line, view.finding_json(&finding));
             }
             let whistle = store
                 .whistle(*record)
                 .map_err(|error| Sentence::from(&error))?;
             if let Some(whistle) = whistle {
-                text.push_str(&view.whistle_line(&whistle));
-                rows.push(view.whistle_json(&whistle));
+                self.push_whistle(&view, &whistle, &mut answer)?;
             }
         }
-        if rows.is_empty() {
-            text = self.lang.pick("没有找到。", "Nothing found.").to_owned();
+        if answer.text.is_empty() {
+            answer.text = self.lang.pick("没有找到。", "Nothing found.").to_owned();
         }
-        Ok(Answer::new(text, rows.into()))
+        Ok(answer)
     }
 
-    pub(super) fn todo(&self) -> Done {
-        let directory = self.device.directory().map_err(|error| said(&error))?;
-        let owner = self.device.owner().cloned();
-        let owner = owner.ok_or_else(|| said(&DeviceError::NotEnrolled))?;
-        let mut waiting: Vec<(&str, &str, RecordId)> = Vec::new();
-        let filter = WhistleFilter {
-            open: true,
-            limit: 500,
-            ..WhistleFilter::default()
-        };
-        let now = self.clock.now();
-        let failed = |error| said(&error);
-        for row in self.device.whistles(now, &filter).map_err(failed)? {
-            let view = self.device.show(row.record).map_err(|error| said(&error))?;
-            let RecordState::Whistle(whistle) = &view.state else {
-                continue;
-            };
-            let answers = whistle.targets.values().any(|target| {
-                let mine = directory.acts_for(&owner.person, &target.target.party);
-                let stage = target.stage();
-                mine && stage < TargetStage::FedBack
-            });
-            let can = self.next_steps(&view)?;
-            let can = |word: &str| can.iter().any(|next| next.word == word);
-            // A conclusion that a failed verification has overtaken.
-            let overtaken = whistle.traces.iter().any(|trace| {
-                let mut entries = view.history.entries().iter();
-                let of = entries.find(|entry| entry.hash == trace.hash);
-                trace.reason == Reason::Overtaken
-                    && of.is_some_and(|entry| entry.person == owner.person)
-            });
-            if can("reply") {
-                waiting.push(("待回复", "to reply", row.record));
-            }
-            if answers {
-                waiting.push(("应哨", "to answer", row.record));
-            } else if whistle.open_requests().count() > 0 && can("rule") {
-                waiting.push(("待裁定", "to rule on", row.record));
-            } else if overtaken {
-                waiting.push(("结项已被返工推翻", "conclusion overtaken", row.record));
-            } else if can("verify") {
-                waiting.push(("待核实", "to verify", row.record));
-            } else if can("conclude") {
-                waiting.push(("待结项", "to conclude", row.record));
-            }
+    fn push_whistle(
+        &self,
+        view: &View<'_>,
+        row: &WhistleSummary,
+        answer: &mut Answer,
+    ) -> Result<(), Sentence> {
+        let shown = self.device.show(row.record).map_err(|error| said(&error))?;
+        if let RecordState::Whistle(whistle) = &shown.state {
+            answer.push(
+                &view.whistle_line(row, whistle),
+                view.whistle_json(row, whistle),
+            );
         }
-        let decides = self
-            .grants()
-            .iter()
-            .any(|grant| matches!(grant.role, Role::Secretary | Role::Dispatcher));
-        for (stage, zh, en) in [
-            (FindingStage::Reported, "待受理", "to accept"),
-            (FindingStage::SelfResolved, "待复核", "to review"),
-        ] {
-            let filter = FindingFilter {
-                stage: Some(stage),
-                limit: 500,
-                ..FindingFilter::default()
-            };
-            let rows = match decides {
-                true => self.device.findings(now, &filter).map_err(failed)?,
-                false => Vec::new(),
-            };
-            waiting.extend(rows.iter().map(|row| (zh, en, row.record)));
-        }
-        let mut text = String::new();
-        let mut json = Vec::new();
-        for (zh, en, record) in waiting {
-            let mut answer = self.records(&[record])?;
-            text.push_str(&format!("【{}】{}", self.lang.pick(zh, en), answer.text));
-            let mut row = answer.json[0].take();
-            row["waiting"] = en.into();
-            json.push(row);
-        }
-        if json.is_empty() {
-            text = self
-                .lang
-                .pick("没有待办。", "Nothing is waiting for you.")
-                .to_owned();
-        }
-        self.under_lease(Answer::new(text, json.into()))
+        Ok(())
     }
 
     pub(super) fn directory(&self, part: Part, text: Option<&str>) -> Done {

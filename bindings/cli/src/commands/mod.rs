@@ -32,6 +32,8 @@ mod whistles;
 mod looking;
 mod outlook;
 //
+mod todo;
+//
 mod troubles;
 //
 mod salvaged;

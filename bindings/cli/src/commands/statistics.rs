@@ -142,14 +142,35 @@ impl Hand {
                 ),
             ),
             self.lang.pick(
+                format!("核实通过 {},返工 {} 轮", group.passed, group.reworks),
                 format!(
-                    "返工 {} 轮,升级 {} 次,解除 {} 次",
-                    group.reworks, group.escalations, group.stood_down
+                    "verifications passed {}, rework {}",
+                    group.passed, group.reworks
+                ),
+            ),
+            self.lang.pick(
+                format!(
+                    "升级 {} 次(占社区哨 {}),解除 {} 次",
+                    group.escalations, group.escalated, group.stood_down
                 ),
                 format!(
-                    "rework {}, escalations {}, stood down {}",
-                    group.reworks, group.escalations, group.stood_down
+                    "escalations {} (of community whistles {}), stood down {}",
+                    group.escalations, group.escalated, group.stood_down
                 ),
+            ),
+            self.lang.pick(
+                format!(
+                    "区级督办标记 {} 次(占街道哨 {}),撤销 {} 次",
+                    group.marks, group.marked, group.marks_withdrawn
+                ),
+                format!(
+                    "marks for the district {} (of street whistles {}), withdrawn {}",
+                    group.marks, group.marked, group.marks_withdrawn
+                ),
+            ),
+            self.lang.pick(
+                format!("督办按时回复 {}", rate(&group.replied)),
+                format!("superiors answered in time {}", rate(&group.replied)),
             ),
             self.lang.pick(
                 format!(
@@ -205,9 +226,15 @@ fn group_json(group: &Statistics) -> Json {
         "signed_in_time": rate(group.signed),
         "arrived_in_time": rate(group.arrived),
         "fed_back_in_time": rate(group.fed_back),
+        "replied_in_time": rate(group.replied),
         "reworks": group.reworks,
+        "verifications_passed": share(group.passed),
         "escalations": group.escalations,
         "stood_down": group.stood_down,
+        "escalated_of_community": share(group.escalated),
+        "marks": group.marks,
+        "marks_withdrawn": group.marks_withdrawn,
+        "marked_of_street": share(group.marked),
         "scores_of_targets": scores(group.targets),
         "scores_of_blowers": scores(group.blowers),
     })

@@ -49,6 +49,10 @@ impl Hand {
         let now_ms = self.reading_ms()?;
         let due = order.due.as_deref();
         let (due, terms) = resolve::due(&self.device, due, &area, &findings, now_ms)?;
+        let by = |text: &Option<String>| {
+            let text = text.as_deref();
+            text.map(|text| resolve::date_ms(text, now_ms)).transpose()
+        };
         let text = |text: String| Value::Text(text);
         let mut facts: Facts = [(fact::TITLE.to_owned(), text(order.title))].into();
         if let Some(description) = order.description {
@@ -70,8 +74,8 @@ impl Hand {
             area,
             findings,
             targets: self.targets(&order.targets)?,
-            sign_by_ms: None,
-            report_by_ms: None,
+            sign_by_ms: by(&order.sign_by)?,
+            report_by_ms: by(&order.report_by)?,
             due_ms: due.at_ms,
             terms,
             parent: None,

@@ -254,7 +254,7 @@ impl WhistleState {
                 self.must_be_open()?;
                 let done = |target: &TargetState| target.stage() >= TargetStage::Verified;
                 if !self.mandatory().all(done) {
-                    return Err(Reason::TargetsOpen);
+                    return Err(self.overtaken_or(Reason::TargetsOpen, at, history));
                 }
                 self.concluded = Some((at, text.clone()));
             }
@@ -462,7 +462,10 @@ impl WhistleState {
             return Err(Reason::OwnWork);
         }
         if !target.answered {
-            return Err(Reason::NotFedBack);
+            return Err(match passed {
+                true => self.overtaken_or(Reason::NotFedBack, at, history),
+                false => Reason::NotFedBack,
+            });
         }
         target.verifications.push((Deed::of(entry, text), passed));
         target.passed = passed;
@@ -481,6 +484,21 @@ impl WhistleState {
             });
         }
         Ok(())
+    }
+
+    /// Why the action at `at` is not possible: a verification that failed before
+    /// it and that its author had not heard of, if there is one, or else what is
+    /// missing.
+    fn overtaken_or(&self, missing: Reason, at: usize, history: &History) -> Reason {
+        let mut before = history.entries().iter().take(at).enumerate();
+        let overtaken = before.any(|(earlier, entry)| {
+            let failed = matches!(entry.body, Body::Verify { passed: false, .. });
+            failed && self.applied(&entry.hash) && !history.knew(at, earlier)
+        });
+        match overtaken {
+            true => Reason::Overtaken,
+            false => missing,
+        }
     }
 
     fn stand_down(&mut self, text: &str, round: u32) -> Result<(), Reason> {
