@@ -1,7 +1,7 @@
 //! Saving: the one transaction behind "saved", and the projection that it and
 //! [`super::apply`] share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
@@ -443,18 +443,30 @@ fn write_whistle(db: &Connection, record: i64, row: &WhistleRow) -> Result<(), S
             target.mandatory
         ])?;
     }
+    let before = unlink(db, record)?;
     for finding in &row.findings {
         db.prepare_cached(
             "INSERT OR IGNORE INTO whistle_finding (finding, whistle) VALUES (?1, ?2)",
         )?
         .execute(params![finding.0, record])?;
+    }
+    // An order that was set aside carries nothing any more.
+    for finding in before.union(&row.findings.iter().copied().collect()) {
         move_on(db, *finding)?;
     }
     Ok(())
 }
 
+/// Takes the findings of a whistle off it, and says which they were.
+pub(super) fn unlink(db: &Connection, whistle: i64) -> Result<BTreeSet<RecordId>, StoreError> {
+    let mut statement =
+        db.prepare_cached("DELETE FROM whistle_finding WHERE whistle = ?1 RETURNING finding")?;
+    let rows = statement.query_map([whistle], |row| id(row, 0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// Brings a finding's visible stage in line with its whistles.
-fn move_on(db: &Connection, finding: RecordId) -> Result<(), StoreError> {
+pub(super) fn move_on(db: &Connection, finding: RecordId) -> Result<(), StoreError> {
     let Some((row, _)) = find_record(db, finding)? else {
         return Ok(());
     };
