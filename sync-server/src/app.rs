@@ -101,7 +101,19 @@ impl App {
         clock: Clock,
         directory_json: &[u8],
     ) -> Result<(Arc<Self>, JoinHandle<()>), EngineError> {
-        let engine = Engine::open(folder, clock.clone(), directory_json)?;
+        let engine = Engine::open(folder, clock, directory_json)?;
+        Self::start_on(folder, engine)
+    }
+
+    /// Starts the writer on an open database.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub fn start_on(
+        folder: &Path,
+        engine: Engine,
+    ) -> Result<(Arc<Self>, JoinHandle<()>), EngineError> {
+        let clock = engine.clock.clone();
         let epoch = db::meta(&engine.db, "epoch")?.unwrap_or_default();
         let receipts = Receipts::open(&engine.db)?;
         let directory = engine.directory();

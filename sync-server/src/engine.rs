@@ -156,7 +156,20 @@ impl Engine {
     pub fn open(folder: &Path, clock: Clock, directory_json: &[u8]) -> Result<Self, EngineError> {
         let mut seed = [0u8; 32];
         getrandom::fill(&mut seed).map_err(|error| EngineError::Random(error.to_string()))?;
-        let mut rng = StdRng::from_seed(seed);
+        Self::open_by(folder, clock, directory_json, StdRng::from_seed(seed))
+    }
+
+    /// The same with this chance instead of the system's, so that a simulation
+    /// can be repeated; never for a server that anybody relies on.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub fn open_by(
+        folder: &Path,
+        clock: Clock,
+        directory_json: &[u8],
+        mut rng: StdRng,
+    ) -> Result<Self, EngineError> {
         let mut db = db::open(&folder.join(DATABASE))?;
         // Another process may be opening it as well.
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;

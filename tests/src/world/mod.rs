@@ -47,6 +47,7 @@ use shaodao_server::verify::Extent;
 pub mod disaster;
 pub mod network;
 mod phones;
+mod repeat;
 
 use network::{Fate, Weather};
 
@@ -90,6 +91,10 @@ pub struct World {
     /// Somebody changed the server's database behind its back.
     tampered: bool,
     pack: Vec<u8>,
+    /// The server's chance comes from the seed, too; see [`repeat`].
+    repeatable: bool,
+    /// The server dies at one of its next steps.
+    doomed: bool,
 }
 
 struct Server {
@@ -111,12 +116,22 @@ impl World {
         let folder =
             std::env::temp_dir().join(format!("shaodao-{}-{name}-{seed}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).expect("a folder for the world");
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .expect("a runtime");
+        Self::found(folder, seed, pack, runtime, false)
+    }
+
+    fn found(
+        folder: PathBuf,
+        seed: u64,
+        pack: Vec<u8>,
+        runtime: tokio::runtime::Runtime,
+        repeatable: bool,
+    ) -> Self {
+        std::fs::create_dir_all(&folder).expect("a folder for the world");
         let mut world = Self {
             seed,
             rng: StdRng::seed_from_u64(seed),
@@ -130,6 +145,8 @@ impl World {
             settled: true,
             tampered: false,
             pack,
+            repeatable,
+            doomed: false,
         };
         world.start_server();
         world
@@ -155,7 +172,8 @@ impl World {
         let folder = self.folder.join("server");
         std::fs::create_dir_all(&folder).expect("a folder for the server");
         let clock = Clock::rehearsal(self.now_ms);
-        let started = App::start(&folder, clock.clone(), &self.pack);
+        let engine = self.open_engine(clock.clone()).expect("a database");
+        let started = App::start_on(&folder, engine);
         let (app, writer) = started.expect("the server starts");
         let router = router(app.clone());
         self.server = Some(Server {
@@ -199,9 +217,11 @@ impl World {
     /// The server looks at its deadlines, if it is up.
     pub fn look_at_deadlines(&mut self) {
         if let Some(server) = &self.server {
-            self.runtime
-                .block_on(server.app.watch_deadlines())
-                .expect("deadlines are looked at");
+            let looked = self.runtime.block_on(server.app.watch_deadlines());
+            if looked.is_err() && self.doomed {
+                return self.bury_server();
+            }
+            looked.expect("deadlines are looked at");
         }
     }
 
@@ -425,6 +445,10 @@ impl World {
             self.phones.insert(person.to_owned(), phone);
             return Some(true);
         }
+        if status >= 500 && self.doomed {
+            self.bury_server();
+            return None;
+        }
         assert_eq!(status, 200, "{person}: {}", String::from_utf8_lossy(&reply));
         if fate == Fate::ReplyLost {
             return None;
@@ -470,14 +494,18 @@ impl World {
             .expect("the server is up")
             .router
             .clone();
-        self.runtime.block_on(async move {
+        let answered = self.runtime.block_on(async move {
             let response = router.oneshot(request).await.expect("infallible");
             let status = response.status().as_u16();
             let body = axum::body::to_bytes(response.into_body(), usize::MAX)
                 .await
                 .expect("a body");
             (status, body.to_vec())
-        })
+        });
+        if self.repeatable {
+            self.quiet();
+        }
+        answered
     }
 
     /// Heals the network, lets everybody sync until nothing is left to say, and
