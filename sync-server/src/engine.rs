@@ -29,6 +29,7 @@ use shaodao_core::domain::ids::{BootId, DeviceId, EnvelopeHash, PersonId, Record
 use shaodao_core::domain::record::RecordState;
 use shaodao_core::envelope::Sealed;
 use shaodao_core::pack::PackError;
+use shaodao_core::planted::{Bug, active};
 use shaodao_core::sync::enrol::ALPHABET;
 
 use crate::audit;
@@ -244,7 +245,7 @@ impl Engine {
         let result = work(self);
         self.at(Step::BeforeCommit);
         let signed = audit::sign(&self.db, &self.key);
-        let committed = signed.and_then(|()| Ok(self.db.execute_batch("COMMIT")?));
+        let committed = signed.and_then(|()| Ok(self.db.execute_batch(self.ending())?));
         if let Err(error) = committed {
             let _ = self.db.execute_batch("ROLLBACK");
             self.forget();
@@ -253,6 +254,12 @@ impl Engine {
         self.at(Step::Committed);
         self.empty_log();
         Ok(result)
+    }
+
+    /// How a transaction ends; otherwise only where a bug is planted.
+    fn ending(&self) -> &'static str {
+        let lost = active(Bug::AnswerBeforeCommit) && self.clock.now_ms() % 7 == 3;
+        if lost { "ROLLBACK" } else { "COMMIT" }
     }
 
     /// Does one thing in a durable transaction of its own, wholly or not at

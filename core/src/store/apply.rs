@@ -20,6 +20,7 @@ use crate::domain::directory::Directory;
 use crate::domain::ids::{EnvelopeHash, RecordId};
 use crate::domain::time::LastContact;
 use crate::envelope;
+use crate::planted::{Bug, active};
 use crate::sync::head::SignedHead;
 use crate::sync::plan::Progress;
 use crate::sync::settle::{Incoming, Noticed, Settlement, Vetted};
@@ -97,7 +98,8 @@ impl Store {
             .iter()
             .filter_map(|it| Some((it.hash, it.reason?.code())))
             .collect();
-        for incoming in &settlement.incoming {
+        let skips = active(Bug::CursorBeforePage) && settlement.incoming.len() > 2;
+        for incoming in settlement.incoming.iter().skip(usize::from(skips)) {
             let hash = &incoming.sealed.hash;
             let told = Told {
                 reason: reasons.get(hash).copied(),
@@ -124,6 +126,9 @@ impl Store {
         }
         for item in &settlement.private_kept {
             private::confirm(&db, *item)?;
+        }
+        if active(Bug::EmptyPullOverwrites) && settlement.incoming.is_empty() {
+            db.execute("DELETE FROM finding", [])?;
         }
         applied.records = touched.len();
         if let Some(directory) = directory {
@@ -189,6 +194,10 @@ fn judged(
     // Offered to a server that does not know its author's device (any more):
     // what was accepted once stays here, until the author brings it back.
     if !own && judgement.standing == Standing::Refused {
+        return Ok(());
+    }
+    if active(Bug::SilentRefusal) && judgement.standing == Standing::Quarantined {
+        db.execute("DELETE FROM envelope WHERE id = ?1", [envelope])?;
         return Ok(());
     }
     set_standing(
@@ -412,7 +421,7 @@ fn set_standing(
         standing.code(),
         seen.map(join_hashes),
         received_at_ms,
-        reason,
+        reason.filter(|_| !active(Bug::NoReason)),
         tag
     ])?;
     Ok(())

@@ -20,6 +20,7 @@ use crate::domain::ids::{EnvelopeHash, RecordId};
 use crate::domain::record::RecordState;
 use crate::domain::whistle::WhistleStage;
 use crate::envelope::{self, Sealed};
+use crate::planted::{Bug, active};
 use crate::seal::SealedText;
 use crate::sync::settle::{Cited, effective_seen};
 use crate::sync::wire::Standing;
@@ -59,9 +60,11 @@ impl Store {
         }
         let record = record_row(&transaction, document.kind(), document.id())?;
         let envelope = insert_envelope(&transaction, record, sealed, Standing::Pending, OWN)?;
-        transaction
-            .prepare_cached("INSERT INTO outbox (envelope) VALUES (?1)")?
-            .execute([envelope])?;
+        if !(active(Bug::SaveWithoutQueue) && sealed.envelope.dev_seq % 5 == 0) {
+            transaction
+                .prepare_cached("INSERT INTO outbox (envelope) VALUES (?1)")?
+                .execute([envelope])?;
+        }
         if let Some(old) = along.instead_of {
             transaction
                 .prepare_cached(
@@ -85,7 +88,11 @@ impl Store {
             true => None,
             false => Some(next_head(&transaction)?),
         };
-        commit_twice(transaction, &mut self.journal, head.as_ref(), Some(sealed))?;
+        if active(Bug::AcknowledgeBeforeDisk) && sealed.envelope.dev_seq % 5 == 0 {
+            return Ok(());
+        }
+        let journaled = Some(sealed).filter(|_| !active(Bug::NoJournal));
+        commit_twice(transaction, &mut self.journal, head.as_ref(), journaled)?;
         if let Some(head) = head {
             self.advance(&head);
         }

@@ -13,7 +13,7 @@ use shaodao_core::store::salvage::Why;
 use shaodao_core::sync::wire::Standing;
 use shaodao_server::quarantine;
 
-use super::cast::{EVERYBODY, Person, Role, speaker};
+use super::cast::{CROOK, EVERYBODY, Person, Role, speaker};
 use super::crook::readable;
 use super::ledger::Deed;
 use super::plan::Step;
@@ -48,6 +48,10 @@ impl Simulation {
             Step::AppDies(who) => {
                 self.count("an app died");
                 self.world.app_dies(EVERYBODY[who].id);
+            }
+            Step::PowerFails(who, part) => {
+                self.count("power failed");
+                self.world.power_fails(EVERYBODY[who].id, part);
             }
             Step::Restart(who) => self.world.switched_off(EVERYBODY[who].id, |_| {}),
             Step::SetClock(who, ms) => self.world.of(EVERYBODY[who].id).clock_error_ms = ms,
@@ -254,9 +258,12 @@ impl Simulation {
         };
         for target in order.targets {
             let party = target.party.key();
-            let Some(phone) =
-                speaker(&party).filter(|it| self.world.people().contains(&(*it).to_owned()))
-            else {
+            let people = self.world.people();
+            let phone = speaker(&party).filter(|phone| {
+                // The malicious phone's own app has not signed a thing.
+                *phone != EVERYBODY[CROOK].id && people.iter().any(|name| name == phone)
+            });
+            let Some(phone) = phone else {
                 continue;
             };
             let Ok(view) = self.world.of(phone).device.show(whistle) else {

@@ -36,6 +36,9 @@ pub enum Step {
     Weather(bool),
     /// Somebody's app dies and is opened again; the phone goes on running.
     AppDies(usize),
+    /// Power fails, and the end of the database's log is lost: a disk that
+    /// said it had flushed. Part of it remains, in percent.
+    PowerFails(usize, u32),
     /// Somebody's phone is switched off and on.
     Restart(usize),
     /// Somebody's wall clock is set wrong by so much.
@@ -166,6 +169,11 @@ impl Plan {
         let who = self.honest(rng);
         let some = |rng: &mut StdRng| rng.random_range(0..4u32);
         match rng.random_range(0..14u32) {
+            0 if rng.random_bool(0.7) => {
+                self.steps.extend([Step::Act(who), Step::Act(who)]);
+                let part = rng.random_range(0..100);
+                self.steps.push(Step::PowerFails(who, part));
+            }
             0 => self.steps.push(Step::AppDies(who)),
             1 => self.steps.push(Step::Restart(who)),
             2 => {

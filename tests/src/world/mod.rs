@@ -13,7 +13,7 @@
 //!    left to say, and checks that the world is clean. A world that is dropped
 //!    unsettled fails its test.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -591,7 +591,12 @@ impl World {
                 };
                 let carried = phone.device.carried(state).expect("findings");
                 let findings = state.order.as_ref().map_or(0, |it| it.findings.len());
-                if server.get(&record) != Some(&heads) || carried.len() != findings {
+                let mut findings_here = state.order.iter().flat_map(|it| &it.findings);
+                let store = phone.device.store();
+                if server.get(&record) != Some(&heads)
+                    || carried.len() != findings
+                    || !findings_here.all(|finding| knows_where_it_went(store, *finding))
+                {
                     continue;
                 }
                 let case = Case {
@@ -673,6 +678,18 @@ impl Phone {
         self.booted_at_ms = true_ms;
         self.device = Device::open(&home(&self.folder, true_ms), rng).expect("opens again");
     }
+}
+
+/// Whether a phone has a finding, and whatever that was merged into.
+fn knows_where_it_went(store: &Store, finding: RecordId) -> bool {
+    let (mut at, mut passed) = (Some(finding), BTreeSet::new());
+    while let Some(finding) = at.filter(|at| passed.insert(*at)) {
+        match store.finding(finding).expect("reads") {
+            Some(row) => at = row.merged_into,
+            None => return false,
+        }
+    }
+    true
 }
 
 /// Everything that lists read, as text to compare.

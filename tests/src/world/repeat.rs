@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use shaodao_core::device::Device;
+use shaodao_core::device::{DATABASE, Device};
 use shaodao_core::domain::ids::EnvelopeHash;
 use shaodao_core::pack;
 use shaodao_core::sync::wire::{self, SyncReply, SyncRequest};
@@ -62,6 +62,27 @@ impl World {
         let device = Device::open(&home, &mut self.rng).expect("opens again");
         self.phones
             .insert(name.to_owned(), Phone { device, ..phone });
+    }
+
+    /// Somebody's phone loses power, and with it the end of its database's log;
+    /// the first `part` percent of the log are left.
+    pub fn power_fails(&mut self, name: &str, part: u32) {
+        let folder = self.phone_folder(name);
+        let copy = folder.with_extension("power");
+        // Whoever closes a database empties its log: what lies there before is
+        // what the power failure leaves.
+        copied(&folder, &copy);
+        self.switched_off(name, |folder| {
+            std::fs::remove_dir_all(folder).expect("gone");
+            std::fs::rename(&copy, folder).expect("moves");
+            let log = folder.join(format!("{DATABASE}-wal"));
+            let Ok(file) = std::fs::OpenOptions::new().write(true).open(&log) else {
+                return;
+            };
+            let length = file.metadata().expect("a file").len();
+            file.set_len(length * u64::from(part) / 100)
+                .expect("cut short");
+        });
     }
 
     /// Somebody's phone is gone for good: dropped into the lake.
