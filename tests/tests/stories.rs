@@ -8,6 +8,7 @@ mod stories {
     mod end_to_end;
     mod enrolment;
     mod escalation;
+    mod known_failures;
     mod ladder;
     mod privacy;
     mod quarantine;
