@@ -182,7 +182,7 @@ impl Engine {
         }
         let now_ms = clock.now_ms();
         let (device, key) = keys::identity(&transaction, &mut rng, now_ms)?;
-        audit::begin(&transaction, now_ms, device)?;
+        audit::begin(&transaction, now_ms, device, &mut rng)?;
         let directory = match directory::version(&transaction)? {
             0 => directory::first_edition(&transaction, &key, directory_json, now_ms)?,
             _ => directory::current(&transaction)?,

@@ -3,7 +3,7 @@
 //!
 //! `cargo test -p shaodao-tests --features planted --test planted -- --nocapture`
 //! prints every bug with the seed that finds it, and by what.
-//! `SHAODAO_BUG=name` plants one only.
+//! `SHAODAO_BUG=name,name` plants these only.
 
 use shaodao_core::planted::{Bug, plant};
 use shaodao_tests::simulation::runner::{Failure, lived, wanted};
@@ -27,7 +27,10 @@ fn every_planted_bug_is_found() {
     let mut unfound = Vec::new();
     for bug in Bug::ALL {
         let name = format!("{bug:?}");
-        if only.as_ref().is_some_and(|only| *only != name) {
+        if only
+            .as_ref()
+            .is_some_and(|only| only.split(',').all(|it| it != name))
+        {
             continue;
         }
         plant(Some(bug));

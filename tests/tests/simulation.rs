@@ -37,6 +37,7 @@ fn the_same_seed_twice_is_the_same_story() {
 #[test]
 fn one_seed() {
     if let Ok(seed) = std::env::var("SHAODAO_SEED") {
-        live(seed.parse().expect("SHAODAO_SEED is a number"));
+        let outcome = live(seed.parse().expect("SHAODAO_SEED is a number"));
+        println!("trace {:02x?}", &outcome.trace[..8]);
     }
 }

@@ -99,6 +99,7 @@ impl Simulation {
             Step::WakeUpElsewhere(who) => self.wake_up_elsewhere(who),
             Step::Clone(who) => self.copy(who),
             Step::Redo(who) => self.redo(who),
+            Step::Case(case) => self.case(case),
             Step::Mischief(times) => (0..times).for_each(|_| self.mischief()),
         }
     }
@@ -301,7 +302,7 @@ impl Simulation {
         self.pass(1);
     }
 
-    fn suspend(&mut self, who: usize) {
+    pub(super) fn suspend(&mut self, who: usize) {
         let device = self.world.of(EVERYBODY[who].id).device.id();
         if self.ledger.revoked.contains_key(&device) {
             return;

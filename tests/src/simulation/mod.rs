@@ -5,7 +5,8 @@
 //! 1. [`plan`] draws what will happen: who has a phone, and a hundred things one
 //!    after the other, some of them disasters. [`cast`] says who is who.
 //! 2. [`life`] makes it happen in a world of its own; [`words`] puts into words
-//!    what somebody can do, and [`crook`] is the malicious phone.
+//!    what somebody can do, [`cases`] makes whistles fall due in every way, and
+//!    [`crook`] is the malicious phone.
 //! 3. [`ledger`] writes down what really happened.
 //! 4. [`Simulation::heal`] ends all trouble and lets a fortnight pass.
 //! 5. [`invariants`] compare what phones and server then say with the ledger and
@@ -36,6 +37,8 @@ pub mod ledger;
 pub mod life;
 //
 pub mod words;
+//
+pub mod cases;
 //
 pub mod crook;
 //
@@ -197,10 +200,26 @@ fn memory() -> PathBuf {
     }
 }
 
+/// Removes what processes that are no more have left there.
+fn forget_the_dead() {
+    for entry in std::fs::read_dir(memory()).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let kept = name
+            .strip_prefix("shaodao-")
+            .and_then(|name| name.strip_suffix("-street.kept"));
+        let dead = kept.is_some_and(|id| !Path::new("/proc").join(id).exists());
+        if dead && Path::new("/proc/self").exists() {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 /// The street in which everybody is enrolled, made once for a process.
 fn template() -> &'static Path {
     static TEMPLATE: OnceLock<PathBuf> = OnceLock::new();
     TEMPLATE.get_or_init(|| {
+        forget_the_dead();
         let folder = memory().join(format!("shaodao-{}-street", std::process::id()));
         let kept = folder.with_extension("kept");
         for folder in [&folder, &kept] {

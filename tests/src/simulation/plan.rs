@@ -13,6 +13,40 @@ const DAY_MS: i64 = 24 * HOUR_MS;
 /// 10 years, milliseconds.
 pub const TEN_YEARS_MS: i64 = 3_652 * DAY_MS;
 
+/// What becomes of a whistle that is made a case of.
+#[derive(Debug, Clone, Copy)]
+pub enum Case {
+    /// Done and told in time.
+    Answered,
+    /// Done in time, told when it has gone up.
+    LateProof,
+    /// Done too late, on a phone whose clock was set back.
+    Late,
+    /// The clock is stopped before the time is up.
+    Paused,
+    /// No whistle: two notes, of which the first is set aside.
+    SetAside,
+    /// Nobody says anything.
+    Silent,
+    /// Done and told in the very last millisecond.
+    LastMoment,
+    /// Verified by those who did it.
+    OwnWork,
+}
+
+impl Case {
+    const ALL: [Case; 8] = [
+        Self::Answered,
+        Self::LateProof,
+        Self::Late,
+        Self::Paused,
+        Self::Silent,
+        Self::SetAside,
+        Self::LastMoment,
+        Self::OwnWork,
+    ];
+}
+
 /// One thing that happens.
 #[derive(Debug, Clone, Copy)]
 pub enum Step {
@@ -69,6 +103,8 @@ pub enum Step {
     Clone(usize),
     /// Somebody does again what came back.
     Redo(usize),
+    /// A new whistle is made a case of.
+    Case(Case),
     /// The malicious phone does so many things.
     Mischief(u32),
 }
@@ -107,16 +143,23 @@ impl Plan {
         let is_bad = rng.random_bool(0.6);
         self.steps.push(Step::Weather(is_bad));
         let disasters = rng.random_range(2..6usize);
-        let length = rng.random_range(70..110usize);
+        let length = rng.random_range(50..85usize);
         let mut at: Vec<usize> = (0..disasters)
             .map(|_| rng.random_range(8..length))
             .collect();
         at.sort_unstable();
+        let mut cases: Vec<usize> = (0..4).map(|_| rng.random_range(8..length)).collect();
+        cases.sort_unstable();
         let mut passed_ms = 0;
         for nth in 0..length {
             while at.first() == Some(&nth) {
                 at.remove(0);
                 self.disaster(rng);
+            }
+            while cases.first() == Some(&nth) {
+                cases.remove(0);
+                let case = Case::ALL[rng.random_range(0..Case::ALL.len())];
+                self.steps.push(Step::Case(case));
             }
             let step = self.usual(rng);
             if let Step::Pass(ms) = step {
