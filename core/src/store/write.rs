@@ -60,7 +60,7 @@ impl Store {
         }
         let record = record_row(&transaction, document.kind(), document.id())?;
         let envelope = insert_envelope(&transaction, record, sealed, Standing::Pending, OWN)?;
-        if !(active(Bug::SaveWithoutQueue) && sealed.envelope.dev_seq % 5 == 0) {
+        if !(active(Bug::SaveWithoutQueue) && sealed.envelope.dev_seq.is_multiple_of(5)) {
             transaction
                 .prepare_cached("INSERT INTO outbox (envelope) VALUES (?1)")?
                 .execute([envelope])?;
@@ -88,7 +88,7 @@ impl Store {
             true => None,
             false => Some(next_head(&transaction)?),
         };
-        if active(Bug::AcknowledgeBeforeDisk) && sealed.envelope.dev_seq % 5 == 0 {
+        if active(Bug::AcknowledgeBeforeDisk) && sealed.envelope.dev_seq.is_multiple_of(5) {
             return Ok(());
         }
         let journaled = Some(sealed).filter(|_| !active(Bug::NoJournal));

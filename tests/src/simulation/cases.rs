@@ -22,8 +22,10 @@ const RELIABLE: [&str; 2] = ["post:530102001006001/urban", "person:P01006-01"];
 impl Simulation {
     /// Makes a case of a new whistle, or finding.
     pub(super) fn case(&mut self, case: Case) {
-        if let Case::SetAside = case {
-            return self.one_of_two_is_set_aside();
+        match case {
+            Case::SetAside => return self.one_of_two_is_set_aside(),
+            Case::Disagreement => return self.two_correct_one_fact(),
+            _ => {}
         }
         let party = RELIABLE[self.rng.random_range(0..RELIABLE.len())];
         let phone = speaker(party).expect("somebody speaks for them");
@@ -59,7 +61,7 @@ impl Simulation {
                 self.pause(phone, party, whistle, due_ms);
                 self.pass_to(due_ms + 1);
             }
-            Case::SetAside => {}
+            Case::SetAside | Case::Disagreement => {}
             Case::Silent => {
                 // The due time itself is still in time.
                 self.pass_to(due_ms);
@@ -88,10 +90,7 @@ impl Simulation {
     /// The secretary finds something, accepts it and whistles; both phones hear
     /// of everything, if they can.
     fn order_for(&mut self, party: &str, phone: &str) -> Option<(RecordId, i64)> {
-        let facts = finding_facts("530102001006001", "E0102", "书记巡查发现");
-        let report = Draft::new(RecordKind::Finding, facts, Body::Report);
-        let hash = self.try_it(SECRETARY, report)?;
-        let finding = self.ledger.deeds[&hash].record();
+        let finding = self.finding_of(SECRETARY)?;
         let accept = Draft::on(RecordKind::Finding, finding, Body::Accept);
         self.try_it(SECRETARY, accept)?;
         let due_ms = self.world.now_ms() + self.rng.random_range(2..8) * HOUR_MS;
@@ -154,12 +153,9 @@ impl Simulation {
     /// shut out, and its author does not hear of it; the second counts.
     fn one_of_two_is_set_aside(&mut self) {
         let (who, phone) = (0, EVERYBODY[0].id);
-        let facts = finding_facts("530102001006001", "E0102", "巡查发现");
-        let report = Draft::new(RecordKind::Finding, facts, Body::Report);
-        let Some(hash) = self.try_it(phone, report) else {
+        let Some(finding) = self.finding_of(phone) else {
             return;
         };
-        let finding = self.ledger.deeds[&hash].record();
         self.reach(phone);
         self.suspend(who);
         self.world.wait(1);
@@ -181,6 +177,31 @@ impl Simulation {
         self.world.wait(1);
         self.resume_all();
         self.reach(phone);
+    }
+
+    /// Two people correct one fact in the same moment, and neither knows.
+    fn two_correct_one_fact(&mut self) {
+        let phone = EVERYBODY[0].id;
+        let Some(finding) = self.finding_of(phone) else {
+            return;
+        };
+        self.reach(phone);
+        self.reach(SECRETARY);
+        for (who, address) in [(phone, "北门街1号"), (SECRETARY, "北门街2号")] {
+            let facts = [(fact::ADDRESS.to_owned(), Value::Text(address.to_owned()))];
+            let correct = Draft::on(RecordKind::Finding, finding, Body::Correct);
+            self.try_it(who, correct.with_facts(facts.into()));
+        }
+        self.reach(SECRETARY);
+        self.reach(phone);
+        self.count("case Disagreement");
+    }
+
+    fn finding_of(&mut self, phone: &str) -> Option<RecordId> {
+        let facts = finding_facts("530102001006001", "E0102", "巡查发现");
+        let report = Draft::new(RecordKind::Finding, facts, Body::Report);
+        let hash = self.try_it(phone, report)?;
+        Some(self.ledger.deeds[&hash].record())
     }
 
     fn on(&mut self, phone: &str, whistle: RecordId, body: Body) {

@@ -45,6 +45,7 @@ pub fn escalations_follow_from_what_happened(simulation: &mut Simulation, pictur
             due_ms,
         };
         case.nothing_goes_up_too_early();
+        case.nothing_goes_up_that_was_told_in_time();
         case.nothing_stays_up_that_was_done_in_time();
         case.nothing_comes_down_that_was_late();
         case.what_nobody_answers_goes_up();
@@ -117,6 +118,31 @@ impl Case<'_> {
                 self.due_ms
             );
         }
+    }
+
+    /// What the server has heard from everybody by the time as ordered never goes up
+    /// for having missed it, not even for a moment.
+    fn nothing_goes_up_that_was_told_in_time(&self) {
+        let mut targets = self.state.targets.values();
+        if targets.any(|target| target.excused.is_some()) {
+            return;
+        }
+        let told = self.state.mandatory().all(|target| {
+            let mut feedback = target.feedback.iter();
+            feedback.any(|deed| {
+                let kept = self.picture.kept.get(&deed.hash);
+                kept.is_some_and(|kept| kept.received_at_ms <= self.order.due_ms)
+            })
+        });
+        let mut escalations = self.state.escalations.iter();
+        let missed = escalations.any(|it| it.cause == EscalationCause::DuePassed);
+        let anybody = self.state.mandatory().next().is_some();
+        assert!(
+            !(told && anybody && missed),
+            "{} was told in time, due {}, and went up",
+            self.id,
+            self.order.due_ms
+        );
     }
 
     /// Whatever every target really did in time is not left with the street,

@@ -32,7 +32,7 @@ impl Simulation {
             }
             Step::SyncAll => self.world.sync_all(),
             Step::Pass(ms) => self.pass(ms),
-            Step::ToDueTime(off_ms) => self.to_due_time(off_ms),
+            Step::ToDueTime(off_ms) => self.pass_to_due_time(off_ms),
             Step::JustInTime => self.just_in_time(),
             Step::LoseSignal(who) => {
                 // The station has a wire.
@@ -232,7 +232,7 @@ impl Simulation {
         });
     }
 
-    fn to_due_time(&mut self, off_ms: i64) {
+    fn pass_to_due_time(&mut self, off_ms: i64) {
         let now_ms = self.world.now_ms();
         let Some((_, due_ms)) = self.ledger.next_due(now_ms + 1) else {
             return;

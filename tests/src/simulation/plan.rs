@@ -26,6 +26,8 @@ pub enum Case {
     Paused,
     /// No whistle: two notes, of which the first is set aside.
     SetAside,
+    /// No whistle: two people correct one fact.
+    Disagreement,
     /// Nobody says anything.
     Silent,
     /// Done and told in the very last millisecond.
@@ -35,11 +37,12 @@ pub enum Case {
 }
 
 impl Case {
-    const ALL: [Case; 8] = [
+    const ALL: [Case; 9] = [
         Self::Answered,
         Self::LateProof,
         Self::Late,
         Self::Paused,
+        Self::Disagreement,
         Self::Silent,
         Self::SetAside,
         Self::LastMoment,

@@ -15,10 +15,10 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use shaodao_core::device::{DATABASE, Device};
-use shaodao_core::domain::ids::EnvelopeHash;
 use shaodao_core::pack;
-use shaodao_core::sync::wire::{self, SyncReply, SyncRequest};
+use shaodao_core::sync::wire::{self, Judgement, SyncReply, SyncRequest};
 use shaodao_server::clock::Clock;
+use shaodao_server::db::rows;
 use shaodao_server::engine::{Engine, EngineError, Step};
 
 use super::{Phone, World};
@@ -133,21 +133,15 @@ impl World {
         self.phones.insert(name.to_owned(), phone);
     }
 
-    /// The envelopes that the server has stored: standing and receipt.
-    pub fn stored(&self) -> Vec<(EnvelopeHash, u8, Option<String>, i64, Vec<u8>)> {
+    /// The envelopes that the server has stored, with their verdicts.
+    pub fn stored(&self) -> Vec<(Judgement, Vec<u8>)> {
         let stored = self.app().read(|db| {
             let mut statement = db.prepare(
-                "SELECT hash, standing, reason, received_at_ms, bytes FROM envelope ORDER BY id",
+                "SELECT hash, standing, reason, seen, received_at_ms, bytes
+                 FROM envelope ORDER BY id",
             )?;
-            let rows = statement.query_map([], |row| {
-                Ok((
-                    row.get(0).map(EnvelopeHash)?,
-                    row.get(1)?,
-                    row.get(2)?,
-                    row.get(3)?,
-                    row.get(4)?,
-                ))
-            })?;
+            let rows =
+                statement.query_map([], |row| Ok((rows::judgement(row, 0)?, row.get(5)?)))?;
             Ok(rows.collect::<Result<_, _>>()?)
         });
         stored.expect("the server's envelopes")
