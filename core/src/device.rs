@@ -43,6 +43,7 @@ use crate::domain::whistle::WhistleState;
 use crate::envelope::{Envelope, OpenError};
 use crate::evidence::picture::PictureError;
 use crate::pack::{self, PackError};
+use crate::planted::{Bug, active};
 use crate::store::apply::Applied;
 use crate::store::opening::{Check, Report};
 use crate::store::pieces::Pieces;
@@ -482,7 +483,7 @@ impl Device {
         let envelope = Envelope {
             street: owner.street.clone(),
             device: self.id,
-            dev_seq: chain.length + 1,
+            dev_seq: chain.length + u64::from(!reuses(chain.length)),
             prev: chain.newest,
             action,
             seen: history.newest(),
@@ -839,6 +840,11 @@ impl Device {
         });
         Ok(directory)
     }
+}
+
+/// A planted bug; `false` in any program that anybody uses.
+fn reuses(length: u64) -> bool {
+    active(Bug::ReuseChainNumber) && length > 3
 }
 
 /// The device's id and key, made on first use.

@@ -34,3 +34,5 @@ pub mod device;
 pub mod explain;
 //
 pub mod pack;
+//
+pub mod planted;

@@ -102,9 +102,20 @@ impl App {
         clock: Clock,
         directory_json: &[u8],
     ) -> Result<(Arc<Self>, JoinHandle<()>), EngineError> {
+        Self::start_on(folder, Engine::open(folder, clock, directory_json)?)
+    }
+
+    /// The same on an open database.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub fn start_on(
+        folder: &Path,
+        engine: Engine,
+    ) -> Result<(Arc<Self>, JoinHandle<()>), EngineError> {
         let idle = Duration::from_secs(Limits::default().body_timeout_s);
         let evidence = Evidence::open(Settings::default(), folder, idle)?;
-        Self::start_with(folder, clock, directory_json, evidence)
+        Self::start_with(folder, engine, evidence)
     }
 
     /// The same with evidence of its own.
@@ -113,11 +124,10 @@ impl App {
     /// See [`EngineError`].
     pub fn start_with(
         folder: &Path,
-        clock: Clock,
-        directory_json: &[u8],
+        engine: Engine,
         evidence: Arc<Evidence>,
     ) -> Result<(Arc<Self>, JoinHandle<()>), EngineError> {
-        let engine = Engine::open(folder, clock.clone(), directory_json)?;
+        let clock = engine.clock.clone();
         let epoch = db::meta(&engine.db, "epoch")?.unwrap_or_default();
         let receipts = Receipts::open(&engine.db)?;
         let directory = engine.directory();

@@ -22,6 +22,7 @@
 use std::collections::BTreeSet;
 
 use ed25519_dalek::SigningKey;
+use rand::rngs::StdRng;
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
@@ -87,7 +88,7 @@ pub fn device(
 ///
 /// # Errors
 /// See [`DbError`].
-pub fn begin(db: &Connection, at_ms: i64, own: DeviceId) -> Result<(), DbError> {
+pub fn begin(db: &Connection, at_ms: i64, own: DeviceId, rng: &mut StdRng) -> Result<(), DbError> {
     if newest(db)? != Head::EMPTY {
         return Ok(());
     }
@@ -99,7 +100,7 @@ pub fn begin(db: &Connection, at_ms: i64, own: DeviceId) -> Result<(), DbError> 
         about: "",
         content: Some(sha256(content)),
     };
-    act(db, sealed(RECEIPT_KEY, &receipt::make_key(db)?))?;
+    act(db, sealed(RECEIPT_KEY, &receipt::make_key(db, rng)?))?;
     let epoch: Vec<u8> = db::meta(db, "epoch")?.unwrap_or_default();
     act(db, sealed(EPOCH, &epoch))
 }

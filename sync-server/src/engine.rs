@@ -29,6 +29,7 @@ use shaodao_core::domain::ids::{BootId, DeviceId, EnvelopeHash, PersonId, Record
 use shaodao_core::domain::record::RecordState;
 use shaodao_core::envelope::Sealed;
 use shaodao_core::pack::PackError;
+use shaodao_core::planted::{Bug, active};
 use shaodao_core::sync::enrol::ALPHABET;
 
 use crate::audit;
@@ -163,7 +164,20 @@ impl Engine {
     pub fn open(folder: &Path, clock: Clock, directory_json: &[u8]) -> Result<Self, EngineError> {
         let mut seed = [0u8; 32];
         getrandom::fill(&mut seed).map_err(|error| EngineError::Random(error.to_string()))?;
-        let mut rng = StdRng::from_seed(seed);
+        Self::open_by(folder, clock, directory_json, StdRng::from_seed(seed))
+    }
+
+    /// The same with this chance instead of the system's, so that a simulation
+    /// can be repeated; never for a server that anybody relies on.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub fn open_by(
+        folder: &Path,
+        clock: Clock,
+        directory_json: &[u8],
+        mut rng: StdRng,
+    ) -> Result<Self, EngineError> {
         let mut db = db::open(&folder.join(DATABASE))?;
         // Another process may be opening it as well.
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -175,7 +189,7 @@ impl Engine {
         }
         let now_ms = clock.now_ms();
         let (device, key) = keys::identity(&transaction, &mut rng, now_ms)?;
-        audit::begin(&transaction, now_ms, device)?;
+        audit::begin(&transaction, now_ms, device, &mut rng)?;
         let directory = match directory::version(&transaction)? {
             0 => directory::first_edition(&transaction, &key, directory_json, now_ms)?,
             _ => directory::current(&transaction)?,
@@ -238,7 +252,7 @@ impl Engine {
         let result = work(self);
         self.at(Step::BeforeCommit);
         let signed = audit::sign(&self.db, &self.key);
-        let committed = signed.and_then(|()| Ok(self.db.execute_batch("COMMIT")?));
+        let committed = signed.and_then(|()| Ok(self.db.execute_batch(self.ending())?));
         if let Err(error) = committed {
             let _ = self.db.execute_batch("ROLLBACK");
             self.forget();
@@ -247,6 +261,12 @@ impl Engine {
         self.at(Step::Committed);
         self.empty_log();
         Ok(result)
+    }
+
+    /// How a transaction ends; otherwise only where a bug is planted.
+    fn ending(&self) -> &'static str {
+        let lost = active(Bug::AnswerBeforeCommit) && self.clock.now_ms() % 7 == 3;
+        if lost { "ROLLBACK" } else { "COMMIT" }
     }
 
     /// Does one thing in a durable transaction of its own, wholly or not at

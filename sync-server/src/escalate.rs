@@ -20,6 +20,7 @@ use shaodao_core::domain::ids::{PersonId, RecordId};
 use shaodao_core::domain::record::RecordState;
 use shaodao_core::domain::whistle::WhistleState;
 use shaodao_core::envelope::Sealed;
+use shaodao_core::planted::{Bug, active};
 
 use crate::db::{self, rows};
 use crate::engine::{Engine, EngineError, Step};
@@ -215,6 +216,8 @@ impl Engine {
                  RETURNING last",
             )?
             .query_row(params![prefix, floor + 1], |row| row.get(0))?;
+        let twice = active(Bug::NumberTwice) && last % 3 == 0;
+        let last = last - i64::from(twice);
         let number = Value::Text(format!("{prefix}-{last:04}"));
         self.act(Action {
             kind: RecordKind::Finding,
@@ -397,6 +400,7 @@ impl Engine {
         let round = in_force.round;
         let answer = self.case_of(record, whistle, |case| case.answer(&street))?;
         let body = match answer {
+            Answer::StandDown if active(Bug::ForgetStandDown) => return Ok(()),
             Answer::StandDown => {
                 let text = self.proof(whistle, in_force.at_ms);
                 Body::StandDown { text, round }

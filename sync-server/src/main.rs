@@ -153,7 +153,8 @@ async fn serve(config: Config, rehearsal_ms: Option<i64>) -> Result<(), AnyError
         .map_err(|error| format!("{}: {error}", config.data.display()))?;
     let idle = Duration::from_secs(config.limits.body_timeout_s);
     let evidence = Evidence::open(config.evidence.clone(), &config.data, idle)?;
-    let (app, writer) = App::start_with(&config.data, clock.clone(), &directory, evidence)?;
+    let engine = Engine::open(&config.data, clock.clone(), &directory)?;
+    let (app, writer) = App::start_with(&config.data, engine, evidence)?;
     // Administrators' commands live in the rehearsal's time as well, and in the
     // machine's once a rehearsal is over.
     let rehearsed = rehearsal_ms.map(|_| clock.now_ms());

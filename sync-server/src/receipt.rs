@@ -11,6 +11,8 @@
 //! arrival counts, and the bracket says "late sync" where it matters.
 
 use hmac::{Hmac, KeyInit, Mac};
+use rand::Rng;
+use rand::rngs::StdRng;
 use rusqlite::Connection;
 use sha2::Sha256;
 
@@ -89,10 +91,10 @@ impl Receipts {
 /// Draws the key of the receipts and keeps it; returns it.
 ///
 /// # Errors
-/// The system gives no random numbers, or the database could not.
-pub(crate) fn make_key(db: &Connection) -> Result<[u8; 32], DbError> {
+/// The database could not.
+pub(crate) fn make_key(db: &Connection, rng: &mut StdRng) -> Result<[u8; 32], DbError> {
     let mut key = [0; 32];
-    getrandom::fill(&mut key).map_err(|_| DbError::Value("no random numbers from the system"))?;
+    rng.fill_bytes(&mut key);
     db::set_meta(db, KEY, &key)?;
     Ok(key)
 }

@@ -25,6 +25,7 @@ use shaodao_core::domain::escalation::{self, Carried, Case, To};
 use shaodao_core::domain::ids::RecordId;
 use shaodao_core::domain::record::RecordState;
 use shaodao_core::domain::whistle::WhistleState;
+use shaodao_core::planted::{Bug, active};
 
 use crate::clock::{Jump, Limits, Stored};
 use crate::db::{self, rows};
@@ -173,6 +174,9 @@ impl Engine {
         state: &WhistleState,
         actions: usize,
     ) -> Result<(), EngineError> {
+        if active(Bug::ForgetTimers) && actions % 4 == 3 {
+            return Ok(());
+        }
         let carried = self.carried(state)?;
         let case = Case {
             whistle,

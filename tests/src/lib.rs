@@ -1,5 +1,5 @@
 //! Where phones live ([`home`]), the world that the stories run in ([`world`]), random histories ([`random`]),
-//! a record on paper ([`paper`]),
+//! weeks of a street from seeds ([`simulation`]), a record on paper ([`paper`]),
 //! the programs as processes ([`process`]), requests by hand ([`raw`]), a network
 //! that cuts ([`cutting`]), the day of the demo ([`day`]), and what
 //! means harm: every decoder for the fuzzer ([`decoders`]), bombs ([`bombs`]) and
@@ -13,6 +13,8 @@ pub mod world;
 //
 pub mod paper;
 pub mod random;
+//
+pub mod simulation;
 //
 pub mod process;
 //

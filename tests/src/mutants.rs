@@ -103,6 +103,27 @@ impl Forge {
         }
     }
 
+    /// Signs whatever is to be said, next in the device's chain.
+    pub fn speak(&mut self, action: Action, seen: Vec<EnvelopeHash>, claim: Claim) -> Sealed {
+        let envelope = Envelope {
+            action,
+            seen,
+            claim,
+            ..self.report()
+        };
+        let sealed = self.sealed(envelope);
+        self.chain = Chain {
+            length: sealed.envelope.dev_seq,
+            newest: Some(sealed.hash),
+        };
+        sealed
+    }
+
+    /// A claim of a time as good as any.
+    pub fn claim(&mut self) -> Claim {
+        self.report().claim
+    }
+
     /// An honest report, next in the device's chain.
     fn honest(&mut self) -> Mutant {
         let envelope = self.report();

@@ -143,12 +143,10 @@ pub fn causal_order(envelopes: &[Incoming], rng: &mut StdRng) -> Vec<Incoming> {
     let mut order = Vec::with_capacity(left.len());
     while !left.is_empty() {
         left.retain(|incoming| {
-            let ready = incoming
-                .sealed
-                .envelope
-                .seen
-                .iter()
-                .all(|hash| placed.contains(hash));
+            // As far as it was accepted: the rest never comes.
+            let claimed = &incoming.sealed.envelope.seen;
+            let seen = incoming.seen.as_ref().unwrap_or(claimed);
+            let ready = seen.iter().all(|hash| placed.contains(hash));
             if ready {
                 placed.insert(incoming.sealed.hash);
                 order.push((*incoming).clone());

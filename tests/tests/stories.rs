@@ -9,6 +9,7 @@ mod stories {
     mod enrolment;
     mod escalation;
     mod evidence;
+    mod known_failures;
     mod ladder;
     mod policy;
     mod privacy;

@@ -23,6 +23,7 @@ use super::directory::Directory;
 use super::limit::{Light, Limit, LimitUnit, light_from};
 use super::time::{Judged, TimePolicy};
 use super::whistle::{Ask, Supervision, TargetState, WhistleState};
+use crate::planted::{Bug, active};
 
 /// The due time in force; `None` before the order has arrived. The directory
 /// gives calendar and policy; without one, dates move by plain time.
@@ -157,7 +158,7 @@ pub fn pauses(state: &WhistleState, policy: &TimePolicy) -> Vec<(i64, i64)> {
         let from = request.asked.counts_ms(policy);
         let resumed = request.resumed.as_ref().map(|deed| deed.counts_ms(policy));
         let to = resumed.map_or(review_ms, |resumed| resumed.min(review_ms));
-        if from < to {
+        if from < to && !active(Bug::CountSuspended) {
             pauses.push((from, to));
         }
     }

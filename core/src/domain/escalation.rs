@@ -32,6 +32,7 @@ use super::ladder::Rung;
 use super::rules::Rules;
 use super::time::Judged;
 use super::whistle::{Ask, Deed, Mark, TargetState, WhistleState};
+use crate::planted::{Bug, active};
 
 /// A moment that has always passed: nothing is waited for.
 pub const AT_ONCE: i64 = i64::MIN;
@@ -298,8 +299,8 @@ impl Case<'_> {
         // One that came before the time, as it turned out, answers nothing.
         let mut escalations = self.state.escalations.iter();
         let answered = escalations.any(|escalation| escalation.at_ms > by_ms);
-        let done = self.fed_back_by(by_ms) == Judged::Kept;
-        (!answered && !done).then_some(by_ms)
+        let done = self.fed_back_by(by_ms) == Judged::Kept && !active(Bug::EscalateAnswered);
+        (!answered && !done).then_some(by_ms - i64::from(active(Bug::DueTooEarly)))
     }
 
     fn objection_upheld(&self) -> Option<i64> {

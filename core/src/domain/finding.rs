@@ -19,6 +19,7 @@ use super::place::Position;
 use super::private::{Confided, Confidences};
 use super::reason::Reason;
 use super::whistle::WhistleStage;
+use crate::planted::{Bug, active};
 
 /// Longest title, characters.
 pub const MAX_TITLE: usize = 120;
@@ -225,6 +226,7 @@ impl FindingState {
             },
             Body::Accept => match self.stage {
                 Reported => self.stage = Accepted,
+                Declined | Withdrawn if active(Bug::AcceptReopens) => self.stage = Accepted,
                 Accepted | SelfResolved => return Err(Reason::AlreadyDecided),
                 _ => return Err(Reason::Closed),
             },

@@ -24,6 +24,7 @@
 //! All times are Unix milliseconds, UTC.
 
 use super::ids::{BootId, HeadMark};
+use crate::planted::{Bug, active};
 
 /// How far a sound monotonic clock strays: at most one part in so many. Twice
 /// what a phone's quartz does between frost and fever.
@@ -175,6 +176,9 @@ impl Bracket {
             .filter(|anchor| !is_after_receipt(anchor.server_ms, 0));
         let earliest_ms = anchor.map(|anchor| anchor.server_ms);
         let believed = anchor.and_then(|anchor| {
+            if active(Bug::TrustWallClock) {
+                return Some((claim.wall_ms, 0));
+            }
             let age_ms = anchor.age_ms?;
             let anchored_ms = claim.anchored_ms()?;
             let is_believed = age_ms < policy.max_anchor_age_ms
@@ -203,6 +207,7 @@ impl Bracket {
     /// Whether what happened inside this bracket met `due_ms`; the deadline
     /// itself is still in time.
     pub fn judge(&self, due_ms: i64) -> Judged {
+        let due_ms = due_ms.saturating_sub(i64::from(active(Bug::LastMomentIsLate)));
         if self.latest_ms.is_some_and(|latest| latest <= due_ms) {
             Judged::Kept
         } else if self.earliest_ms.is_some_and(|earliest| earliest > due_ms) {

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use super::search::grams;
 use super::write::{
     OWN, OWNERS_OTHER_PHONE, SOMEBODY_ELSES, find_record, insert_envelope, join_hashes, kind,
-    members, record_row, standing, write_record, write_search,
+    members, move_on, record_row, standing, unlink, write_record, write_search,
 };
 use super::{
     Flush, ROWS_DIRECTORY, Store, StoreError, authentic, evidence, get_meta, private, put_meta,
@@ -21,6 +21,7 @@ use crate::domain::directory::Directory;
 use crate::domain::ids::{EnvelopeHash, RecordId};
 use crate::domain::time::LastContact;
 use crate::envelope;
+use crate::planted::{Bug, active};
 use crate::sync::head::SignedHead;
 use crate::sync::plan::Progress;
 use crate::sync::settle::{Incoming, Noticed, Settlement, Vetted};
@@ -97,9 +98,21 @@ impl Store {
             let tag = settlement.tags.get(&judgement.hash);
             judged(&db, judgement, tag, progress, &mut touched, &mut applied)?;
         }
-        for incoming in &settlement.incoming {
-            let tag = settlement.tags.get(&incoming.sealed.hash);
-            arrived(&db, incoming, tag, progress, &mut touched, &mut applied)?;
+        // The feed does not say why something came too late; the verdict that
+        // comes with it for its author does.
+        let reasons: BTreeMap<EnvelopeHash, &str> = settlement
+            .judgements
+            .iter()
+            .filter_map(|it| Some((it.hash, it.reason?.code())))
+            .collect();
+        let skips = active(Bug::CursorBeforePage) && settlement.incoming.len() > 2;
+        for incoming in settlement.incoming.iter().skip(usize::from(skips)) {
+            let hash = &incoming.sealed.hash;
+            let told = Told {
+                reason: reasons.get(hash).copied(),
+                tag: settlement.tags.get(hash),
+            };
+            arrived(&db, incoming, told, progress, &mut touched, &mut applied)?;
         }
         for notice in &settlement.notices {
             noticed(&db, notice, &mut touched, &mut applied)?;
@@ -134,6 +147,9 @@ impl Store {
                 let fresh = None;
                 touched.insert(record, Touched { row, kind, fresh });
             }
+        }
+        if active(Bug::EmptyPullOverwrites) && settlement.incoming.is_empty() {
+            db.execute("DELETE FROM finding", [])?;
         }
         applied.records = touched.len();
         if let Some(directory) = directory {
@@ -203,6 +219,10 @@ fn judged(
     if !own && judgement.standing == Standing::Refused {
         return Ok(());
     }
+    if active(Bug::SilentRefusal) && judgement.standing == Standing::Quarantined {
+        db.execute("DELETE FROM envelope WHERE id = ?1", [envelope])?;
+        return Ok(());
+    }
     set_standing(
         db,
         envelope,
@@ -230,11 +250,17 @@ fn judged(
     Ok(())
 }
 
+/// What a reply says of an envelope besides its standing.
+struct Told<'a> {
+    reason: Option<&'a str>,
+    tag: Option<&'a Vec<u8>>,
+}
+
 /// An accepted envelope from the feed, of anybody.
 fn arrived(
     db: &Connection,
     incoming: &Incoming,
-    tag: Option<&Vec<u8>>,
+    told: Told<'_>,
     progress: &mut Progress,
     touched: &mut BTreeMap<RecordId, Touched>,
     applied: &mut Applied,
@@ -277,8 +303,8 @@ fn arrived(
             incoming.standing,
             incoming.seen.as_deref(),
             incoming.received_at_ms,
-            None,
-            tag,
+            told.reason,
+            told.tag,
         )?;
         count(progress, &incoming.sealed.hash, before, incoming.standing);
     }
@@ -418,7 +444,7 @@ fn set_standing(
         standing.code(),
         seen.map(join_hashes),
         received_at_ms,
-        reason,
+        reason.filter(|_| !active(Bug::NoReason)),
         tag
     ])?;
     Ok(())
@@ -458,10 +484,10 @@ fn drop_record(
             progress.remove(&super::write::hash(row, 0)?);
         }
     }
+    let carried = unlink(db, row)?;
     for statement in [
         "DELETE FROM search WHERE rowid = ?1",
         "DELETE FROM target WHERE whistle = ?1",
-        "DELETE FROM whistle_finding WHERE whistle = ?1",
         "DELETE FROM whistle WHERE record = ?1",
         "DELETE FROM finding WHERE record = ?1",
         "DELETE FROM private WHERE record = (SELECT record FROM record WHERE id = ?1)",
@@ -473,6 +499,9 @@ fn drop_record(
         "DELETE FROM record WHERE id = ?1",
     ] {
         db.execute(statement, [row])?;
+    }
+    for finding in carried {
+        move_on(db, finding)?;
     }
     Ok(())
 }

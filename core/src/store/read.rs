@@ -10,6 +10,7 @@ use crate::domain::ids::{BootId, EnvelopeHash, HeadMark, RecordId};
 use crate::domain::reason::Reason;
 use crate::domain::time::LastContact;
 use crate::domain::whistle::WhistleStage;
+use crate::planted::{Bug, active};
 use crate::sync::plan::Queued;
 use crate::sync::wire::Standing;
 
@@ -410,6 +411,9 @@ impl Store {
             });
         }
         authentic(&self.db)?;
+        if active(Bug::SentMeansGone) {
+            self.db.execute("DELETE FROM outbox", [])?;
+        }
         Ok(outbox)
     }
 

@@ -1,7 +1,7 @@
 //! Saving: the one transaction behind "saved", and the projection that it and
 //! [`super::apply`] share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
@@ -21,6 +21,7 @@ use crate::domain::ids::{EnvelopeHash, RecordId};
 use crate::domain::record::RecordState;
 use crate::domain::whistle::WhistleStage;
 use crate::envelope::{self, Sealed};
+use crate::planted::{Bug, active};
 use crate::seal::SealedText;
 use crate::sync::settle::{Cited, effective_seen};
 use crate::sync::wire::Standing;
@@ -92,9 +93,11 @@ impl Store {
         }
         let record = record_row(&transaction, document.kind(), document.id())?;
         let envelope = insert_envelope(&transaction, record, sealed, Standing::Pending, OWN)?;
-        transaction
-            .prepare_cached("INSERT INTO outbox (envelope) VALUES (?1)")?
-            .execute([envelope])?;
+        if !(active(Bug::SaveWithoutQueue) && sealed.envelope.dev_seq.is_multiple_of(5)) {
+            transaction
+                .prepare_cached("INSERT INTO outbox (envelope) VALUES (?1)")?
+                .execute([envelope])?;
+        }
         if let Some(old) = along.instead_of {
             transaction
                 .prepare_cached(
@@ -118,10 +121,14 @@ impl Store {
             true => None,
             false => Some(next_head(&transaction)?),
         };
+        if active(Bug::AcknowledgeBeforeDisk) && sealed.envelope.dev_seq.is_multiple_of(5) {
+            return Ok(());
+        }
         let pieces = along.attached.iter().cloned();
         let pieces: Vec<_> = pieces.map(|piece| (document.id(), piece)).collect();
+        let journaled = Some(sealed).filter(|_| !active(Bug::NoJournal));
         let journal = &mut self.journal;
-        commit_twice(transaction, journal, head.as_ref(), Some(sealed), &pieces)?;
+        commit_twice(transaction, journal, head.as_ref(), journaled, &pieces)?;
         if let Some(head) = head {
             self.advance(&head);
         }
@@ -481,18 +488,30 @@ fn write_whistle(db: &Connection, record: i64, row: &WhistleRow) -> Result<(), S
             target.mandatory
         ])?;
     }
+    let before = unlink(db, record)?;
     for finding in &row.findings {
         db.prepare_cached(
             "INSERT OR IGNORE INTO whistle_finding (finding, whistle) VALUES (?1, ?2)",
         )?
         .execute(params![finding.0, record])?;
+    }
+    // An order that was set aside carries nothing any more.
+    for finding in before.union(&row.findings.iter().copied().collect()) {
         move_on(db, *finding)?;
     }
     Ok(())
 }
 
+/// Takes the findings of a whistle off it, and says which they were.
+pub(super) fn unlink(db: &Connection, whistle: i64) -> Result<BTreeSet<RecordId>, StoreError> {
+    let mut statement =
+        db.prepare_cached("DELETE FROM whistle_finding WHERE whistle = ?1 RETURNING finding")?;
+    let rows = statement.query_map([whistle], |row| id(row, 0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// Brings a finding's visible stage in line with its whistles.
-fn move_on(db: &Connection, finding: RecordId) -> Result<(), StoreError> {
+pub(super) fn move_on(db: &Connection, finding: RecordId) -> Result<(), StoreError> {
     let Some((row, _)) = find_record(db, finding)? else {
         return Ok(());
     };

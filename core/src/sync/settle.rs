@@ -11,6 +11,7 @@ use crate::domain::directory::DeviceState;
 use crate::domain::ids::{EnvelopeHash, PrivateId, RecordId, SealedId};
 use crate::domain::reason::Reason;
 use crate::envelope::{self, Sealed};
+use crate::planted::{Bug, active};
 use crate::seal::{self, SealedText};
 
 use super::edition::KeyChange;
@@ -162,6 +163,11 @@ pub fn settle(
             seen: None,
             received_at_ms: reply.server_ms,
         });
+    }
+    if active(Bug::VerdictForAnotherHash) {
+        for (judgement, hash) in judgements.iter_mut().zip(sent.iter().rev()) {
+            judgement.hash = *hash;
+        }
     }
     let another_life = !known.epoch.is_empty() && known.epoch != reply.epoch;
     let head = head(reply, known.key)?;
@@ -350,6 +356,7 @@ pub fn effective_seen(
             Cited::InHistory => {
                 effective.insert(hash);
             }
+            Cited::SetAside(_) if active(Bug::LoseCauses) => {}
             Cited::SetAside(causes) => open.extend(causes),
             Cited::Unknown => return Err(hash),
         }

@@ -13,7 +13,7 @@
 //!    left to say, and checks that the world is clean. A world that is dropped
 //!    unsettled fails its test.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -49,6 +49,7 @@ pub mod deeds;
 pub mod disaster;
 pub mod network;
 mod phones;
+mod repeat;
 
 use network::{Fate, Weather};
 
@@ -92,6 +93,10 @@ pub struct World {
     /// Somebody changed the server's database behind its back.
     tampered: bool,
     pack: Vec<u8>,
+    /// The server's chance comes from the seed, too; see [`repeat`].
+    repeatable: bool,
+    /// The server dies at one of its next steps.
+    doomed: bool,
 }
 
 struct Server {
@@ -113,12 +118,22 @@ impl World {
         let folder =
             std::env::temp_dir().join(format!("shaodao-{}-{name}-{seed}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).expect("a folder for the world");
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .expect("a runtime");
+        Self::found(folder, seed, pack, runtime, false)
+    }
+
+    fn found(
+        folder: PathBuf,
+        seed: u64,
+        pack: Vec<u8>,
+        runtime: tokio::runtime::Runtime,
+        repeatable: bool,
+    ) -> Self {
+        std::fs::create_dir_all(&folder).expect("a folder for the world");
         let mut world = Self {
             seed,
             rng: StdRng::seed_from_u64(seed),
@@ -132,6 +147,8 @@ impl World {
             settled: true,
             tampered: false,
             pack,
+            repeatable,
+            doomed: false,
         };
         world.start_server();
         world
@@ -157,7 +174,8 @@ impl World {
         let folder = self.folder.join("server");
         std::fs::create_dir_all(&folder).expect("a folder for the server");
         let clock = Clock::rehearsal(self.now_ms);
-        let started = App::start(&folder, clock.clone(), &self.pack);
+        let engine = self.open_engine(clock.clone()).expect("a database");
+        let started = App::start_on(&folder, engine);
         let (app, writer) = started.expect("the server starts");
         let router = router(app.clone());
         self.server = Some(Server {
@@ -201,9 +219,11 @@ impl World {
     /// The server looks at its deadlines, if it is up.
     pub fn look_at_deadlines(&mut self) {
         if let Some(server) = &self.server {
-            self.runtime
-                .block_on(server.app.watch_deadlines())
-                .expect("deadlines are looked at");
+            let looked = self.runtime.block_on(server.app.watch_deadlines());
+            if looked.is_err() && self.doomed {
+                return self.bury_server();
+            }
+            looked.expect("deadlines are looked at");
         }
     }
 
@@ -446,6 +466,10 @@ impl World {
             self.phones.insert(person.to_owned(), phone);
             return Some(true);
         }
+        if status >= 500 && self.doomed {
+            self.bury_server();
+            return None;
+        }
         assert_eq!(status, 200, "{person}: {}", String::from_utf8_lossy(&reply));
         if fate == Fate::ReplyLost {
             return None;
@@ -491,14 +515,18 @@ impl World {
             .expect("the server is up")
             .router
             .clone();
-        self.runtime.block_on(async move {
+        let answered = self.runtime.block_on(async move {
             let response = router.oneshot(request).await.expect("infallible");
             let status = response.status().as_u16();
             let body = axum::body::to_bytes(response.into_body(), usize::MAX)
                 .await
                 .expect("a body");
             (status, body.to_vec())
-        })
+        });
+        if self.repeatable {
+            self.quiet();
+        }
+        answered
     }
 
     /// Heals the network, lets everybody sync until nothing is left to say, and
@@ -584,7 +612,12 @@ impl World {
                 };
                 let carried = phone.device.carried(state).expect("findings");
                 let findings = state.order.as_ref().map_or(0, |it| it.findings.len());
-                if server.get(&record) != Some(&heads) || carried.len() != findings {
+                let mut findings_here = state.order.iter().flat_map(|it| &it.findings);
+                let store = phone.device.store();
+                if server.get(&record) != Some(&heads)
+                    || carried.len() != findings
+                    || !findings_here.all(|finding| knows_where_it_went(store, *finding))
+                {
                     continue;
                 }
                 let case = Case {
@@ -666,6 +699,18 @@ impl Phone {
         self.booted_at_ms = true_ms;
         self.device = Device::open(&home(&self.folder, true_ms), rng).expect("opens again");
     }
+}
+
+/// Whether a phone has a finding, and whatever that was merged into.
+fn knows_where_it_went(store: &Store, finding: RecordId) -> bool {
+    let (mut at, mut passed) = (Some(finding), BTreeSet::new());
+    while let Some(finding) = at.filter(|at| passed.insert(*at)) {
+        match store.finding(finding).expect("reads") {
+            Some(row) => at = row.merged_into,
+            None => return false,
+        }
+    }
+    true
 }
 
 /// Everything that lists read, as text to compare.

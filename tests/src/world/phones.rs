@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use shaodao_core::device::Device;
 use shaodao_core::domain::ids::{BootId, PersonId};
-use shaodao_core::pack;
 use shaodao_core::sync::wire::{self, EnrolOffer, SessionReply, SyncRequest};
 use shaodao_server::clock::Clock;
 use shaodao_server::engine::{Engine, EngineError};
@@ -128,6 +127,11 @@ impl World {
         loop {
             let ask = phone.device.session_request(&challenge).expect("a request");
             let (status, reply) = self.post("/v1/session", None, wire::to_bytes(&ask));
+            if status >= 500 && self.is_doomed() {
+                self.bury_server();
+                challenge = Vec::new();
+                continue;
+            }
             assert_eq!(status, 200, "{}", String::from_utf8_lossy(&reply));
             let reply: SessionReply = wire::from_bytes(&reply).expect("a session");
             let now = phone.now(self.now_ms);
@@ -147,9 +151,8 @@ impl World {
         &mut self,
         work: impl FnOnce(&mut Engine) -> Result<T, EngineError>,
     ) -> Result<T, EngineError> {
-        let folder = self.folder.join("server");
         let clock = Clock::rehearsal(self.now_ms);
-        let mut engine = Engine::open(&folder, clock, pack::HUASHAN).expect("the same database");
+        let mut engine = self.open_engine(clock).expect("the same database");
         engine.alone(work)
     }
 }

@@ -280,3 +280,58 @@ fn a_phone_that_hears_nothing_for_a_fortnight_shows_its_own_records_only() {
     assert!(list(&mut world).contains(&others));
     assert!(world.of(SECRETARY).device.show(newest).is_ok());
 }
+
+#[test]
+fn an_order_that_is_set_aside_moves_no_finding() {
+    // What could go wrong: the finding stays "whistled" on the phone of whoever
+    // blew, although nobody was summoned, and they wait for somebody to come.
+    let mut world = World::new("order-aside", 6);
+    for person in [HEAD, SECRETARY] {
+        world.phone(person);
+    }
+    let finding = world.report(HEAD, GRID, "E0102", "门口有垃圾");
+    world.sync_all();
+    world.sync_all();
+    world.on_finding(SECRETARY, finding, Body::Accept);
+    world.sync(SECRETARY);
+    set_state(&mut world, SECRETARY, DeviceState::Suspended);
+    let post = ["post:530102001006001/urban"];
+    world.whistle(SECRETARY, "530102001006", finding, &post, 2);
+    let stage = |world: &mut World| {
+        let row = world.of(SECRETARY).device.store().finding(finding);
+        row.expect("reads").expect("is here").stage
+    };
+    assert_eq!(stage(&mut world), FindingStage::Whistled);
+    world.sync(SECRETARY);
+    let suspended = (Standing::Quarantined, Some(Reason::DeviceSuspended));
+    assert_eq!(troubles(&mut world, SECRETARY), [suspended]);
+    assert_eq!(stage(&mut world), FindingStage::Accepted);
+    set_state(&mut world, SECRETARY, DeviceState::Active);
+    world.settle();
+}
+
+#[test]
+fn what_a_copy_did_too_late_has_a_reason_on_the_original() {
+    // What could go wrong: the feed brings the action back without the verdict's
+    // reason, and its owner reads that something is wrong and not what.
+    let mut world = World::new("late-copy", 7);
+    for person in [HEAD, SECRETARY] {
+        world.phone(person);
+    }
+    let finding = world.report(HEAD, GRID, "E0102", "门口有垃圾");
+    world.sync(HEAD);
+    world.copy_phone("copy", HEAD);
+    world.sync(SECRETARY);
+    let reason = "不属于本社区".to_owned();
+    world.on_finding(SECRETARY, finding, Body::Decline { reason });
+    world.sync(SECRETARY);
+    world.pass(60_000);
+    let reason = "重复上报".to_owned();
+    world.on_finding("copy", finding, Body::Withdraw { reason });
+    world.sync("copy");
+    world.sync(HEAD);
+    let late = (Standing::Late, Some(Reason::Closed));
+    assert_eq!(troubles(&mut world, "copy"), [late]);
+    assert_eq!(troubles(&mut world, HEAD), [late]);
+    world.settle();
+}

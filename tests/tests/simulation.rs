@@ -1,0 +1,43 @@
+//! Weeks of a street, by the hundred, from seeds (`shaodao_tests::simulation`).
+//!
+//! `SHAODAO_SEEDS` says how many, `SHAODAO_SEED` lives one again.
+
+use shaodao_tests::simulation::{live, runner};
+
+/// What has to have happened in all seeds together, or the simulation is not
+/// what it says it is.
+const MET: &[&str] = &[];
+
+#[test]
+fn every_week_heals_whatever_goes_wrong_and_whoever_cheats() {
+    // What could go wrong: anything. One phone of each street is malicious, so
+    // these are the weeks with a malicious phone as well: every permissible
+    // honest action accepted, every refusal explained on its author's phone.
+    let count = runner::wanted(500);
+    let seeds = runner::all_right(0..count);
+    assert_eq!(seeds.lived, count);
+    for (what, times) in &seeds.tally {
+        println!("{times:>8}  {what}");
+    }
+    if count >= 500 {
+        for what in MET {
+            assert!(seeds.tally.contains_key(*what), "{what} never happened");
+        }
+    }
+}
+
+#[test]
+fn the_same_seed_twice_is_the_same_story() {
+    for seed in [3, 7, 11] {
+        let (once, again) = (live(seed), live(seed));
+        assert_eq!(once, again, "seed {seed}");
+    }
+}
+
+#[test]
+fn one_seed() {
+    if let Ok(seed) = std::env::var("SHAODAO_SEED") {
+        let outcome = live(seed.parse().expect("SHAODAO_SEED is a number"));
+        println!("trace {:02x?}", &outcome.trace[..8]);
+    }
+}
