@@ -16,6 +16,7 @@ use shaodao_core::sync::wire::{
     SyncRequest, Unreadable,
 };
 
+use crate::audience::device_key;
 use crate::audit::{self, Citation};
 use crate::clock::{Clock, Jump};
 use crate::db::{self, DbError};
@@ -257,23 +258,29 @@ impl App {
         let device =
             DeviceId::from_slice(&request.device).ok_or(EngineError::Malformed("device"))?;
         let now_ms = self.clock.now_ms();
-        let Some(known) = self.known_device(device).map_err(EngineError::from)? else {
-            return Ok(None);
-        };
+        // Whether there is such a device is told to whoever proves to be it: a
+        // challenge is drawn for anybody, and its answer checked against some key.
+        let known = self.known_device(device).map_err(EngineError::from)?;
         if request.signature.is_empty() {
+            let challenge = match known {
+                Some(_) => self.challenges.draw(device, now_ms)?,
+                None => session::random_challenge()?,
+            };
             return Ok(Some(SessionReply {
-                challenge: self.challenges.draw(device, now_ms)?,
+                challenge,
                 session: None,
             }));
         }
-        let Some(challenge) = self.challenges.take(device, now_ms) else {
-            return Ok(None);
-        };
-        let signature = &request.signature;
+        let challenge = self.challenges.take(device, now_ms);
         let proven = self
-            .read(|db| session::is_proven(db, device, &known.key, &challenge, signature))
+            .read(|db| {
+                let nobodys = session::nobodys_key(db)?;
+                let key = known.as_ref().map_or(&nobodys, |known| &known.key);
+                let drawn = challenge.as_deref().unwrap_or_default();
+                session::is_proven(db, device, key, drawn, &request.signature)
+            })
             .map_err(EngineError::from)?;
-        if !proven {
+        if !proven || known.is_none() || challenge.is_none() {
             return Ok(None);
         }
         let session: EnrolReply = self
@@ -579,7 +586,7 @@ impl App {
                 false => keys::changes_since(&snapshot, request.directory)?,
             };
             let drops = match changed {
-                true => lost(&snapshot, &request.audience, keys)?,
+                true => lost(&snapshot, &request.audience, caller.device, keys)?,
                 false => Vec::new(),
             };
             self.metrics
@@ -696,10 +703,18 @@ impl App {
     }
 }
 
-/// Records that whoever had the audience of this digest does not see any more.
-fn lost(db: &Connection, digest: &[u8], keys: &[String]) -> Result<Vec<RecordId>, DbError> {
+/// Records that this phone does not see any more, which had the audience of this
+/// digest. Digests are no secrets: with anybody else's it is told nothing.
+fn lost(
+    db: &Connection,
+    digest: &[u8],
+    device: DeviceId,
+    keys: &[String],
+) -> Result<Vec<RecordId>, DbError> {
     let mut statement = db.prepare_cached("SELECT keys FROM audience_set WHERE digest = ?1")?;
     let before: Option<String> = statement.query_row([digest], |row| row.get(0)).optional()?;
+    let own = device_key(device);
+    let before = before.filter(|before| before.lines().any(|key| key == own));
     let before = before.unwrap_or_default();
     let lost: Vec<&str> = before
         .lines()
