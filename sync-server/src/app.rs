@@ -284,23 +284,29 @@ impl App {
         let device =
             DeviceId::from_slice(&request.device).ok_or(EngineError::Malformed("device"))?;
         let now_ms = self.clock.now_ms();
-        let Some(known) = self.known_device(device).map_err(EngineError::from)? else {
-            return Ok(None);
-        };
+        // Whether there is such a device is told to whoever proves to be it: a
+        // challenge is drawn for anybody, and its answer checked against some key.
+        let known = self.known_device(device).map_err(EngineError::from)?;
         if request.signature.is_empty() {
+            let challenge = match known {
+                Some(_) => self.challenges.draw(device, now_ms)?,
+                None => session::random_challenge()?,
+            };
             return Ok(Some(SessionReply {
-                challenge: self.challenges.draw(device, now_ms)?,
+                challenge,
                 session: None,
             }));
         }
-        let Some(challenge) = self.challenges.take(device, now_ms) else {
-            return Ok(None);
-        };
-        let signature = &request.signature;
+        let challenge = self.challenges.take(device, now_ms);
         let proven = self
-            .read(|db| session::is_proven(db, device, &known.key, &challenge, signature))
+            .read(|db| {
+                let nobodys = session::nobodys_key(db)?;
+                let key = known.as_ref().map_or(&nobodys, |known| &known.key);
+                let drawn = challenge.as_deref().unwrap_or_default();
+                session::is_proven(db, device, key, drawn, &request.signature)
+            })
             .map_err(EngineError::from)?;
-        if !proven {
+        if !proven || known.is_none() || challenge.is_none() {
             return Ok(None);
         }
         let session: EnrolReply = self

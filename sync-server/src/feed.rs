@@ -16,13 +16,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use shaodao_core::domain::action::Party;
 use shaodao_core::domain::ids::{DeviceId, EnvelopeHash, PersonId, RecordId};
 use shaodao_core::domain::record::RecordState;
 use shaodao_core::envelope::Sealed;
 use shaodao_core::planted::{Bug, active};
 use shaodao_core::sync::wire::{Item, Judgement, Notice, hashes_to_wire};
 
+use crate::audience::{self, device_key, person_key};
 use crate::audit;
 use crate::db::{DbError, rows};
 use crate::devices;
@@ -112,45 +112,13 @@ impl Engine {
         state: &RecordState,
         next: Option<i64>,
     ) -> Result<Vec<i64>, EngineError> {
-        let (_, id) = rows::record_at(&self.db, record)?;
-        let mut keys = BTreeSet::new();
-        let mut linked = Vec::new();
-        match state {
-            RecordState::Finding(finding) => {
-                keys.extend(self.directory.keys_around(finding.area()));
-                keys.extend(finding.reporter.as_ref().map(person_key));
-                let whistles = self.whistles_of(id)?;
-                self.share_private(id, finding, &whistles)?;
-                for whistle in whistles {
-                    keys.extend(self.targets_of(whistle)?);
-                    linked.push(whistle);
-                }
-            }
-            RecordState::Whistle(whistle) => {
-                keys.extend(whistle.targets.keys().cloned());
-                keys.extend(
-                    whistle
-                        .blower
-                        .as_ref()
-                        .filter(|person| !person.is_server())
-                        .map(person_key),
-                );
-                if let Some(order) = &whistle.order {
-                    keys.extend(self.directory.keys_around(&order.area));
-                    for finding in &order.findings {
-                        keys.extend(self.keys_of_finding(*finding)?);
-                        linked.extend(rows::record(&self.db, *finding)?);
-                    }
-                    // The level below keeps reading.
-                    let parent = order.parent.map(|parent| rows::record(&self.db, parent));
-                    if let Some(parent) = parent.transpose()?.flatten() {
-                        keys.extend(self.key_names(parent)?);
-                    }
-                }
-            }
+        let audience = audience::implied(&self.db, &self.directory, record)?;
+        if let RecordState::Finding(finding) = state {
+            let (_, id) = rows::record_at(&self.db, record)?;
+            self.share_private(id, finding)?;
         }
-        self.add_keys(record, keys, next)?;
-        Ok(linked)
+        self.add_keys(record, audience.keys, next)?;
+        Ok(audience.linked)
     }
 
     /// Widens a record because a linked one has changed.
@@ -238,40 +206,12 @@ impl Engine {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    fn key_names(&self, record: i64) -> Result<Vec<String>, EngineError> {
-        let mut statement = self.db.prepare_cached(
-            "SELECT name FROM audience JOIN audience_key ON audience_key.id = audience.key
-             WHERE audience.record = ?1",
-        )?;
-        let rows = statement.query_map([record], |row| row.get(0))?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    fn keys_of_finding(&self, finding: RecordId) -> Result<Vec<String>, EngineError> {
-        let mut statement = self.db.prepare_cached(
-            "SELECT grid FROM finding JOIN record ON record.id = finding.record
-             WHERE record.record = ?1",
-        )?;
-        let grid: Option<String> = statement
-            .query_row([finding.0], |row| row.get(0))
-            .optional()?;
-        Ok(grid.map_or_else(Vec::new, |grid| self.directory.keys_around(&grid)))
-    }
-
     /// Rows of the whistles that carry a finding.
     pub(crate) fn whistles_of(&self, finding: RecordId) -> Result<Vec<i64>, EngineError> {
         let mut statement = self
             .db
             .prepare_cached("SELECT whistle FROM whistle_finding WHERE finding = ?1")?;
         let rows = statement.query_map([finding.0], |row| row.get(0))?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    fn targets_of(&self, whistle: i64) -> Result<Vec<String>, EngineError> {
-        let mut statement = self
-            .db
-            .prepare_cached("SELECT party FROM target WHERE whistle = ?1")?;
-        let rows = statement.query_map([whistle], |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 }
@@ -477,12 +417,4 @@ fn positions(
 fn key_id(db: &Connection, name: &str) -> Result<Option<i64>, DbError> {
     let mut statement = db.prepare_cached("SELECT id FROM audience_key WHERE name = ?1")?;
     Ok(statement.query_row([name], |row| row.get(0)).optional()?)
-}
-
-fn person_key(person: &PersonId) -> String {
-    Party::Person(person.clone()).key()
-}
-
-fn device_key(device: DeviceId) -> String {
-    format!("device:{device}")
 }

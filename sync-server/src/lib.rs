@@ -5,7 +5,8 @@
 //!    and how often, [`tls`] that nobody reads along.
 //! 2. [`ingest`] gives every envelope its verdict and writes it with the same
 //!    function as the phone.
-//! 3. [`projection`] keeps the rows, [`feed`] says who gets it, [`private`] does so
+//! 3. [`projection`] keeps the rows, [`feed`] gives it to
+//!    those who may read it ([`audience`]), [`private`] does so
 //!    for personal data; [`audit`] chains what was decided, [`receipt`] outlives a
 //!    lost database.
 //! 4. [`evidence`] takes photos and voice notes and hands them out.
@@ -42,6 +43,8 @@ pub mod ingest;
 pub mod projection;
 //
 pub mod feed;
+//
+pub mod audience;
 //
 pub mod private;
 //

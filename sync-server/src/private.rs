@@ -25,6 +25,7 @@ use shaodao_core::domain::whistle::WhistleState;
 use shaodao_core::sync::settle;
 use shaodao_core::sync::wire::PrivateItem;
 
+use crate::audience;
 use crate::db::{DbError, rows};
 use crate::engine::{Engine, EngineError};
 
@@ -82,27 +83,25 @@ impl Engine {
         }
         for record in records {
             if let Some(finding) = self.finding(record)? {
-                let whistles = self.whistles_of(record)?;
-                self.share_private(record, &finding, &whistles)?;
+                self.share_private(record, &finding)?;
             }
         }
         Ok(kept)
     }
 
-    /// Brings what is kept of a finding's personal data in line with its state;
-    /// `whistles` are the rows of those that carry it.
+    /// Brings what is kept of a finding's personal data in line with its state.
     pub(crate) fn share_private(
         &mut self,
         record: RecordId,
         finding: &FindingState,
-        whistles: &[i64],
     ) -> Result<(), EngineError> {
         if finding.confided.is_empty() {
             return Ok(());
         }
+        let whistles = audience::whistles_over(&self.db, record, finding.area())?;
         let mut states = Vec::with_capacity(whistles.len());
         for row in whistles {
-            let (_, id) = rows::record_at(&self.db, *row)?;
+            let (_, id) = rows::record_at(&self.db, row)?;
             states.extend(self.whistle(id)?);
         }
         let names = reader_keys(&self.directory, finding, &states);
@@ -122,7 +121,8 @@ impl Engine {
             if here == 0 {
                 continue;
             }
-            for key in &keys {
+            let confider = self.key_id(&audience::person_key(&confided.by))?;
+            for key in keys.iter().chain([&confider]) {
                 self.db
                     .prepare_cached(
                         "INSERT OR IGNORE INTO private_feed (item, key) VALUES (?1, ?2)",

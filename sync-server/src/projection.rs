@@ -41,6 +41,19 @@ impl Engine {
         Ok(())
     }
 
+    /// Writes the rows of a state and nothing else: neither heads nor timers.
+    pub(crate) fn write_rows(
+        &self,
+        record: i64,
+        id: RecordId,
+        state: &RecordState,
+    ) -> Result<(), EngineError> {
+        match project(id, state, Some(&self.directory)) {
+            Rows::Finding(row) => self.write_finding(record, &row),
+            Rows::Whistle(row) => self.write_whistle(record, &row),
+        }
+    }
+
     /// Projects every record again from its envelopes; returns how many.
     ///
     /// # Errors

@@ -38,8 +38,7 @@ impl Challenges {
     /// # Errors
     /// No random numbers from the system.
     pub fn draw(&self, device: DeviceId, now_ms: i64) -> Result<Vec<u8>, EngineError> {
-        let mut challenge = vec![0; 32];
-        getrandom::fill(&mut challenge).map_err(|error| EngineError::Random(error.to_string()))?;
+        let challenge = random_challenge()?;
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.put(device, (challenge.clone(), now_ms + CHALLENGE_MS));
         Ok(challenge)
@@ -57,6 +56,26 @@ impl Default for Challenges {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// A challenge. What is drawn for a device that is none is not kept, so that
+/// nobody can crowd out those of real ones.
+///
+/// # Errors
+/// No random numbers from the system.
+pub fn random_challenge() -> Result<Vec<u8>, EngineError> {
+    let mut challenge = vec![0; 32];
+    getrandom::fill(&mut challenge).map_err(|error| EngineError::Random(error.to_string()))?;
+    Ok(challenge)
+}
+
+/// A key that no phone signs with: the server's own.
+///
+/// # Errors
+/// See [`DbError`].
+pub fn nobodys_key(db: &Connection) -> Result<VerifyingKey, DbError> {
+    let own = keys::known_identity(db)?.ok_or(DbError::Value("the server's own key is gone"))?;
+    Ok(own.1.verifying_key())
 }
 
 /// Whether a device signed its challenge, for this server under any key that it

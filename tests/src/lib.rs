@@ -1,8 +1,9 @@
 //! Where phones live ([`home`]), the world that the stories run in ([`world`]), random histories ([`random`]),
 //! weeks of a street from seeds ([`simulation`]), a record on paper ([`paper`]),
 //! the programs as processes ([`process`]), requests by hand ([`raw`]), a network
-//! that cuts ([`cutting`]), the day of the demo ([`day`]), and what
-//! means harm: every decoder for the fuzzer ([`decoders`]), bombs ([`bombs`]) and
+//! that cuts ([`cutting`]), the day of the demo ([`day`]), and what means harm:
+//! organisations with something to hide ([`scope`]), every decoder for the fuzzer
+//! ([`decoders`]), bombs ([`bombs`]) and
 //! forged envelopes ([`mutants`]).
 
 pub mod home;
@@ -23,6 +24,8 @@ pub mod raw;
 pub mod cutting;
 //
 pub mod day;
+//
+pub mod scope;
 //
 pub mod decoders;
 //

@@ -83,21 +83,20 @@ pub struct Confided {
 /// What was confided to a finding, by id.
 pub type Confidences = BTreeMap<PrivateId, Confided>;
 
-/// The reader keys of those who need the personal data of a finding: its
-/// reporter and whoever confided something; the secretary and the supervisors
-/// over it; everybody whom a whistle summons for it; and the dispatcher once
-/// the street has taken over. A grid member who only works nearby is not among
-/// them.
+/// The reader keys of those who need all personal data of a finding: its
+/// reporter; the secretary and the supervisors over it; everybody whom a whistle
+/// summons for it; and the dispatcher once the street has taken over. A grid
+/// member who only works nearby is not among them, nor is one who confided
+/// something: they read what they confided, or confiding anything would open
+/// everything.
 pub fn reader_keys<'a>(
     directory: &Directory,
     finding: &FindingState,
     whistles: impl IntoIterator<Item = &'a WhistleState>,
 ) -> BTreeSet<String> {
     let mut keys: BTreeSet<String> = finding
-        .confided
-        .values()
-        .map(|confided| &confided.by)
-        .chain(&finding.reporter)
+        .reporter
+        .iter()
         .map(|person| Party::Person(person.clone()).key())
         .collect();
     let area = finding.area();

@@ -7,10 +7,11 @@ use rusqlite::{Connection, OptionalExtension};
 
 use shaodao_core::domain;
 use shaodao_core::domain::directory::DeviceState;
-use shaodao_core::domain::ids::{EnvelopeHash, HeadMark, RecordId};
+use shaodao_core::domain::ids::{DeviceId, EnvelopeHash, HeadMark, RecordId};
 use shaodao_core::sync::wire::{FeedHead, Judgement, SyncReply, SyncRequest, Unreadable};
 
 use super::{Answering, App};
+use crate::audience::device_key;
 use crate::audit::{self, Citation};
 use crate::db::DbError;
 use crate::engine::Caller;
@@ -97,7 +98,7 @@ impl App {
                 false => keys::changes_since(&snapshot, request.directory)?,
             };
             let drops = match changed {
-                true => lost(&snapshot, &request.audience, keys)?,
+                true => lost(&snapshot, &request.audience, caller.device, keys)?,
                 false => Vec::new(),
             };
             self.metrics
@@ -218,10 +219,18 @@ impl App {
     }
 }
 
-/// Records that whoever had the audience of this digest does not see any more.
-fn lost(db: &Connection, digest: &[u8], keys: &[String]) -> Result<Vec<RecordId>, DbError> {
+/// Records that this phone does not see any more, which had the audience of this
+/// digest. Digests are no secrets: with anybody else's it is told nothing.
+fn lost(
+    db: &Connection,
+    digest: &[u8],
+    device: DeviceId,
+    keys: &[String],
+) -> Result<Vec<RecordId>, DbError> {
     let mut statement = db.prepare_cached("SELECT keys FROM audience_set WHERE digest = ?1")?;
     let before: Option<String> = statement.query_row([digest], |row| row.get(0)).optional()?;
+    let own = device_key(device);
+    let before = before.filter(|before| before.lines().any(|key| key == own));
     let before = before.unwrap_or_default();
     let lost: Vec<&str> = before
         .lines()

@@ -78,6 +78,31 @@ pub fn ensure_record(db: &Connection, kind: RecordKind, id: RecordId) -> Result<
     Ok(db.last_insert_rowid())
 }
 
+/// The row of a record that this action is part of. What was set aside before
+/// may have named the id for the other kind of record: a record is of the kind
+/// of what is in its history.
+///
+/// # Errors
+/// See [`DbError`].
+pub fn begin_record(db: &Connection, kind: RecordKind, id: RecordId) -> Result<i64, DbError> {
+    let row = ensure_record(db, kind, id)?;
+    db.prepare_cached("UPDATE record SET kind = ?2 WHERE id = ?1 AND kind <> ?2")?
+        .execute(params![row, kind.code()])?;
+    Ok(row)
+}
+
+/// Whether a record of the other kind has a history under this id.
+///
+/// # Errors
+/// See [`DbError`].
+pub fn is_of_other_kind(db: &Connection, kind: RecordKind, id: RecordId) -> Result<bool, DbError> {
+    let mut statement = db.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM record JOIN envelope ON envelope.record = record.id
+             WHERE record.record = ?1 AND record.kind <> ?2 AND envelope.standing IN (1, 2))",
+    )?;
+    Ok(statement.query_row(params![id.0, kind.code()], |row| row.get(0))?)
+}
+
 /// A record by its row: kind and id.
 ///
 /// # Errors
@@ -157,12 +182,16 @@ pub fn is_cloned(
 }
 
 /// A record as a document, from its accepted envelopes; an empty document for
-/// a record that is not here.
+/// a record that is not here, or here as one of the other kind.
 ///
 /// # Errors
 /// See [`DbError`].
 pub fn document(db: &Connection, kind: RecordKind, id: RecordId) -> Result<Document, DbError> {
-    let Some(row) = record(db, id)? else {
+    let mut of_kind = db.prepare_cached("SELECT id FROM record WHERE record = ?1 AND kind = ?2")?;
+    let row: Option<i64> = of_kind
+        .query_row(params![id.0, kind.code()], |row| row.get(0))
+        .optional()?;
+    let Some(row) = row else {
         return Ok(Document::new(kind, id));
     };
     let mut statement = db.prepare_cached(

@@ -22,12 +22,12 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use shaodao_core::document::{Member, WriteError};
-use shaodao_core::domain::action::Action;
+use shaodao_core::document::{Document, Member, WriteError};
+use shaodao_core::domain::action::{Action, Body};
 use shaodao_core::domain::directory::DeviceState;
 use shaodao_core::domain::ids::{DeviceId, EnvelopeHash, PersonId, RecordId};
 use shaodao_core::domain::reason::Reason;
-use shaodao_core::domain::record::capture;
+use shaodao_core::domain::record::{RecordState, capture};
 use shaodao_core::domain::time::{Anchor, Claim, Doubt, Published};
 use shaodao_core::envelope::{self, Chain, Envelope, Sealed};
 use shaodao_core::planted::{Bug, active};
@@ -253,7 +253,11 @@ impl Engine {
             let (then, history) = document.fold_as_of(&seen).map_err(DbError::from)?;
             let device = DeviceState::Active;
             let possible = capture(&directory, device, action, envelope.claim, &then, &history);
-            let reason = match possible.map_err(|refused| refused.reason) {
+            let possible = match possible.map_err(|refused| refused.reason) {
+                Ok(()) => engine.must_not_be_anothers(action, document)?,
+                refused => refused,
+            };
+            let reason = match possible {
                 Ok(()) => match document.write(member) {
                     Ok(()) => None,
                     Err(WriteError::Full) => Some(Reason::RecordFull),
@@ -275,7 +279,7 @@ impl Engine {
                 seen: (seen != envelope.seen).then_some(seen),
                 ..verdict(standing, trace)
             };
-            let record = rows::ensure_record(&engine.db, action.kind, action.record)?;
+            let record = rows::begin_record(&engine.db, action.kind, action.record)?;
             let id = engine.store(record, sealed, stored, &judgement)?;
             engine.project(record, document, &state)?;
             engine.publish(record, id, &state)?;
@@ -286,6 +290,32 @@ impl Engine {
             self.accepted.push_back(sealed.clone());
         }
         Ok(judgement)
+    }
+
+    /// Nobody begins a record a second time but who began it: work that was
+    /// salvaged is done again. Anybody else would write themselves into the
+    /// history, and so into the audience, of a record whose id they have only
+    /// read somewhere.
+    fn must_not_be_anothers(
+        &self,
+        action: &Action,
+        document: &Document,
+    ) -> Result<Result<(), Reason>, EngineError> {
+        if !matches!(action.body, Body::Report | Body::Issue(_)) {
+            return Ok(Ok(()));
+        }
+        let state = document.fold();
+        let begun_by = match &state {
+            RecordState::Finding(finding) => finding.reporter.as_ref(),
+            RecordState::Whistle(whistle) => whistle.blower.as_ref(),
+        };
+        let anothers = begun_by.is_some_and(|by| *by != action.person);
+        Ok(
+            match anothers || rows::is_of_other_kind(&self.db, action.kind, action.record)? {
+                true => Err(Reason::AlreadyExists),
+                false => Ok(()),
+            },
+        )
     }
 
     /// Why an envelope must not count before a person has looked at it.

@@ -205,15 +205,16 @@ pub(super) fn check_signatures(
 fn open(stored: &Stored) -> Result<Sealed, String> {
     let sealed = envelope::open(&stored.bytes).map_err(|error| error.to_string())?;
     let it = &sealed.envelope;
-    let of = (
-        it.action.record.0.to_vec(),
-        i64::from(it.action.kind.code()),
-    );
+    // What was set aside may have taken a record for the other kind.
+    let fits = |(record, kind): &(Vec<u8>, i64)| {
+        it.action.record.0[..] == record[..]
+            && (!is_shared(stored) || i64::from(it.action.kind.code()) == *kind)
+    };
     let wrong = if sealed.hash.0[..] != stored.hash[..] {
         "its bytes have another hash"
     } else if it.device.0[..] != stored.device[..] || it.dev_seq.cast_signed() != stored.dev_seq {
         "its device or chain number is another"
-    } else if stored.of.as_ref() != Some(&of) {
+    } else if !stored.of.as_ref().is_some_and(fits) {
         "it belongs to another record"
     } else {
         return Ok(sealed);

@@ -6,7 +6,9 @@ use rand::rngs::StdRng;
 
 use shaodao_core::device::{Device, DeviceError};
 use shaodao_core::sync::enrol::{Fingerprint, TICKET_MS};
-use shaodao_core::sync::wire::{EnrolOffer, EnrolReveal, SessionRequest, to_bytes};
+use shaodao_core::sync::wire::{
+    EnrolOffer, EnrolReveal, SessionReply, SessionRequest, from_bytes, to_bytes,
+};
 use shaodao_server::engine::EngineError;
 use shaodao_tests::world::World;
 
@@ -120,8 +122,11 @@ fn nobody_is_enrolled_without_a_person_and_a_session_needs_the_key() {
     let ticket = world.ticket(LI).typed.to_string();
     let mut phone = world.new_phone("li").device;
     let code = world.hand_in(&mut phone, &ticket).expect("good");
-    let ask = |phone: &Device| to_bytes(&phone.session_request(&[]).expect("a request"));
-    assert_eq!(world.post("/v1/session", None, ask(&phone)).0, 403);
+    // What is signed for a challenge that means nothing: whether it is known is
+    // told to nobody.
+    let signed = phone.session_request(&[7; 32]).expect("a request");
+    let (status, _) = world.post("/v1/session", None, to_bytes(&signed));
+    assert_eq!(status, 403);
     // A nonce that the phone was not bound to counts for nothing.
     let forged = EnrolReveal {
         device: phone.id().0.to_vec(),
@@ -135,6 +140,7 @@ fn nobody_is_enrolled_without_a_person_and_a_session_needs_the_key() {
         .admin(move |engine| engine.confirm(&code, "Wen"))
         .expect("confirmed");
     // Now there is a challenge, and a wrong signature uses it up.
+    let ask = |phone: &Device| to_bytes(&phone.session_request(&[]).expect("a request"));
     assert_eq!(world.post("/v1/session", None, ask(&phone)).0, 200);
     let forged = SessionRequest {
         device: phone.id().0.to_vec(),
@@ -189,9 +195,16 @@ fn a_server_that_forgot_a_phone_takes_it_back_with_all_that_is_on_it() {
     copy_all(&copy, &server);
     world.start_server();
 
+    // It is asked to prove itself like any other, and then is not known.
     let phone = &world.of(LI).device;
     let ask = to_bytes(&phone.session_request(&[]).expect("a request"));
     let (status, said) = world.post("/v1/session", None, ask);
+    assert_eq!(status, 200);
+    let challenged: SessionReply = from_bytes(&said).expect("a challenge");
+    let phone = &world.of(LI).device;
+    let answer = phone.session_request(&challenged.challenge);
+    let answer = to_bytes(&answer.expect("a request"));
+    let (status, said) = world.post("/v1/session", None, answer);
     assert_eq!(status, 403);
     assert!(String::from_utf8_lossy(&said).contains("not_proven"));
     world.enrol(LI, LI);

@@ -20,7 +20,7 @@ use street::Street;
 
 /// Every table that `verify` answers for, with the columns of it; all of them
 /// where none are named.
-const COVERED: [(&str, &[&str]); 16] = [
+const COVERED: [(&str, &[&str]); 20] = [
     ("envelope", &[]),
     ("feed", &[]),
     ("signed_head", &["position", "signature"]),
@@ -40,6 +40,10 @@ const COVERED: [(&str, &[&str]); 16] = [
     ("escalation", &[]),
     ("number_counter", &[]),
     ("waiting", &[]),
+    ("mark", &[]),
+    ("audience", &[]),
+    ("audience_key", &["name"]),
+    ("feed_key", &[]),
 ];
 
 /// Half of the changes each, on the two cores of a small machine.
@@ -153,6 +157,9 @@ fn tamper(db: &Connection, rng: &mut StdRng) -> Option<String> {
             delete(db, table, &all, row)?;
             Some(format!("remove {table}"))
         }
+        // A key is its name: two whose readers read the same have only changed
+        // places.
+        5 | 6 if table == "audience_key" => None,
         5 | 6 => {
             let other = &rows[rng.random_range(0..rows.len())];
             if other[column] == row[column] {

@@ -26,6 +26,7 @@ const GRID: &str = "530102001006001";
 const HEAD: &str = "P01006-01";
 const SECRETARY: &str = "P01006-00";
 const URBAN: &str = "P01006-06";
+const DISPATCHER: &str = "S-01";
 const URBAN_POST: &str = "post:530102001006001/urban";
 
 /// A small street's server with people who sign what they do.
@@ -60,7 +61,7 @@ impl Street {
             people: Vec::new(),
             now_ms: MORNING_MS,
         };
-        for (nth, id) in [HEAD, SECRETARY, URBAN].into_iter().enumerate() {
+        for (nth, id) in [HEAD, SECRETARY, URBAN, DISPATCHER].into_iter().enumerate() {
             street.enrol(id, nth as u8 + 1);
         }
         street
@@ -160,6 +161,7 @@ impl Street {
             }
         }
         self.pass(90 * 60_000);
+        self.mark();
         let count = |sql: &str| -> i64 {
             let counted = self
                 .engine
@@ -192,6 +194,30 @@ impl Street {
             .connection()
             .pragma_update(None, "foreign_keys", false);
         off.expect("switches off");
+    }
+
+    /// The street summons somebody who does not come: a mark for the district.
+    fn mark(&mut self) {
+        let street = RecordId::of_escalation(RecordId([201; 16]), 2, 1);
+        let opened: [u8; 32] = self
+            .engine
+            .connection()
+            .query_row(
+                "SELECT hash FROM envelope JOIN record ON record.id = envelope.record
+                 WHERE record.record = ?1",
+                [street.0],
+                |row| row.get(0),
+            )
+            .expect("the street has taken over");
+        let targets = order(NORTH_GATE, Vec::new(), &[URBAN_POST], 0).targets;
+        let summon = Body::Summon { targets };
+        let opened = EnvelopeHash(opened);
+        self.whistle(DISPATCHER, street, summon, &[opened], 0);
+        self.pass(25 * HOUR_MS);
+        // And something that is still to come.
+        let due_ms = self.now_ms + 8 * HOUR_MS;
+        let order = order(NORTH_GATE, Vec::new(), &[URBAN_POST], due_ms);
+        self.whistle(SECRETARY, RecordId([203; 16]), Body::Issue(order), &[], 0);
     }
 
     fn pass(&mut self, ms: i64) {
