@@ -14,9 +14,9 @@ which one runs:
    cheapest first, until one fails. One that needs far more processor time
    than the tests do counts as caught.
 
-What was caught stays caught as long as function, mutant and nothing else of
-them changes; what was missed runs again. Nothing outside of the folder
-`target/mutants-code` is written.
+What was caught stays caught as long as its function does not change; what was
+missed runs again. Mutants of constants cannot be switched and are named at the
+end. Nothing outside of the folder `target/mutants-code` is written.
 """
 
 import argparse
@@ -338,6 +338,9 @@ def report(mutants, viable, results):
                 print(f"missed: {mutant['name']}")
     for name in sorted(total):
         print(f"{name}: {caught[name]} of {total[name]}")
+    for mutant in mutants:
+        if "key" not in mutant:
+            print(f"not run, outside of functions: {mutant['name']}")
     ran, good = total.total(), caught.total()
     share = f"{100 * good / ran:.1f} %" if ran else "—"
     print(f"{good} of {ran} caught ({share}); {len(viable)} compile, {len(mutants)} listed")
