@@ -6,8 +6,11 @@ import path from "node:path"
 import { Repo } from "@automerge/automerge-repo"
 import { getConflicts, getHeads } from "@automerge/automerge"
 import { WebSocketClientAdapter } from "@automerge/automerge-repo-network-websocket"
-import { obey } from "./lines.js"
+import { obey, timed } from "./lines.js"
 import { Files, FlushedFiles } from "./automerge-files.js"
+
+// So long without a message means that nobody has more to say. Not counted.
+const QUIET_MS = 1000
 
 const [file, mode] = process.argv.slice(2)
 const findings = JSON.parse(fs.readFileSync(file))
@@ -20,6 +23,7 @@ class Phone {
     const storage = mode === "flushed" ? new FlushedFiles(folder) : new Files(folder)
     phone.repo = new Repo({ storage })
     phone.unlisted = []
+    phone.heard = new Map()
     if (fs.existsSync(phone.file)) {
       phone.list = await phone.repo.find(JSON.parse(fs.readFileSync(phone.file)))
     }
@@ -60,33 +64,36 @@ class Phone {
     this.unlisted = []
   }
 
-  async sync(server) {
+  // Whatever the list comes to name is asked for at once.
+  sync(server) {
     this.#listAll()
-    await this.#online(server, async () => {
-      for (;;) {
-        await this.#settled()
-        const known = new Set(Object.keys(this.repo.handles))
-        const missing = this.list.doc().findings.filter((url) => !known.has(url.slice("automerge:".length)))
-        if (missing.length === 0) break
-        await Promise.all(missing.map((url) => this.repo.find(url)))
-      }
-      await this.repo.flush()
+    const fetch = () => {
+      const known = this.repo.handles
+      const missing = this.list.doc().findings.filter((url) => !(url.slice("automerge:".length) in known))
+      for (const url of missing) this.repo.find(url)
+    }
+    return this.#online(server, async () => {
+      fetch()
+      this.list.on("change", fetch)
+      await this.#settled()
+      this.list.off("change", fetch)
     })
   }
 
-  async push(server) {
+  push(server) {
     this.#listAll()
-    await this.#online(server, () => this.#settled())
-    await this.repo.flush()
+    return this.#online(server, () => this.#settled())
   }
 
-  // Connected while something is done; the server's heads are heard anew.
+  // Connected while something is done, then everything is saved: how long until
+  // the last message, and until it was saved.
   async #online(server, work) {
-    this.heard = new Map()
-    this.changed = () => {}
+    const started = performance.now()
+    let last = started
+    this.silent = () => performance.now() - last
     const hear = ({ documentId, syncState }) => {
+      last = performance.now()
       if (syncState.theirHeads) this.heard.set(documentId, syncState.theirHeads)
-      this.changed(documentId)
     }
     this.repo.synchronizer.on("sync-state", hear)
     const adapter = new WebSocketClientAdapter(server.replace("http", "ws"))
@@ -98,32 +105,24 @@ class Phone {
       this.repo.synchronizer.off("sync-state", hear)
       this.repo.networkSubsystem.removeNetworkAdapter(adapter)
     }
+    const [, saved] = await timed(() => this.repo.flush())
+    return { ms: last - started + saved }
   }
 
-  // Until the server has said for every document that it has what is here.
+  // Until the server has named for every document the heads that are here, and
+  // nobody says anything any more. What it believes to be the same on both sides
+  // it does not mention, so silence is part of the answer.
   async #settled() {
-    const waiting = new Map(Object.entries(this.repo.handles))
-    const look = (id) => {
-      const [theirs, handle] = [this.heard.get(id), waiting.get(id)]
-      if (theirs && handle?.isReady() && same(theirs, getHeads(handle.doc()))) waiting.delete(id)
+    const agreed = (handle) => {
+      const theirs = this.heard.get(handle.documentId)
+      return theirs && handle.isReady() && same(theirs, getHeads(handle.doc()))
     }
-    for (const id of waiting.keys()) look(id)
     await new Promise((resolve) => {
-      const done = () => {
-        if (waiting.size > 0) return
+      const patrol = setInterval(() => {
+        if (this.silent() < QUIET_MS || !Object.values(this.repo.handles).every(agreed)) return
         clearInterval(patrol)
         resolve()
-      }
-      // A message may be heard of before its document has it.
-      const patrol = setInterval(() => {
-        for (const id of waiting.keys()) look(id)
-        done()
-      }, 100)
-      this.changed = (id) => {
-        look(id)
-        done()
-      }
-      done()
+      }, 20)
     })
   }
 

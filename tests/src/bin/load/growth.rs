@@ -180,7 +180,7 @@ fn measure_server(
     let mut restart = Vec::new();
     for _ in 0..FEW {
         street.server.stop()?;
-        restart.push(timed(|| Ok(street.server.start_again(MORNING_MS)?))?.1);
+        restart.push(timed(|| street.server.start_again(MORNING_MS))?.1);
     }
     growth.add("restart after SIGKILL", "ms", quantile(&restart, 0.5));
     street.sync(reader)?;

@@ -118,3 +118,43 @@ fn plain(value: f64) -> String {
 fn text(error: impl std::error::Error) -> AnyError {
     error.to_string().into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_time_has_a_line_and_a_name() {
+        let line = |name, unit, values: [f64; 3]| Line {
+            name,
+            unit,
+            values: values.to_vec(),
+        };
+        let table = |title, sizes: [usize; 3]| Growth {
+            title,
+            sizes: sizes.to_vec(),
+            lines: vec![
+                line("capture", "ms", [0.9, 0.95, 1.1]),
+                line("cold open", "ms", [4.0, 7.0, 31.0]),
+                line("disk", "MiB", [1.0, 4.0, 31.0]),
+            ],
+        };
+        let tables = [
+            table("on the server", [1_000, 10_000, 100_000]),
+            table("on the phone", [100, 1_000, 10_000]),
+        ];
+        let path = std::env::temp_dir().join(format!("growth-{}.svg", std::process::id()));
+        draw(&path, &tables).expect("draws");
+        let picture = std::fs::read_to_string(&path).expect("reads");
+        std::fs::remove_file(&path).expect("removes");
+        for title in ["on the server", "on the phone"] {
+            assert!(picture.contains(title), "{title}");
+        }
+        for (name, times) in [("capture", 2), ("cold open", 2), ("disk", 0)] {
+            let found = picture.lines().filter(|line| line.trim() == name).count();
+            assert_eq!(found, times, "{name}");
+        }
+        // A mark at each of three sizes, for two times of two tables.
+        assert_eq!(picture.matches("<circle").count(), 12);
+    }
+}

@@ -97,8 +97,12 @@ fn machine() -> String {
         })
         .map_or(0, |kibibytes: u64| kibibytes.div_ceil(1 << 20));
     let release = read("/proc/sys/kernel/osrelease");
+    let build = match cfg!(debug_assertions) {
+        true => "debug",
+        false => "release",
+    };
     format!(
-        "{processors} × {}, {memory} GiB, Linux {}; release build, loopback.",
+        "{processors} × {}, {memory} GiB, Linux {}; {build} build, loopback.",
         model.trim(),
         release.trim()
     )

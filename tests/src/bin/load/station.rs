@@ -239,7 +239,7 @@ fn burst(street: &mut Street, members: &mut [Member]) -> Result<Station, AnyErro
         acknowledged.extend(&member.saved);
     }
     all_there(&street.server.database(), &acknowledged)?;
-    let ((), restart_ms) = timed(|| Ok(street.server.start_again(MORNING_MS)?))?;
+    let ((), restart_ms) = timed(|| street.server.start_again(MORNING_MS))?;
     let (code, said) = street.server.upkeep(&["verify"])?;
     if code != Some(0) {
         return Err(format!("verify after the kill: {said}").into());
