@@ -85,20 +85,14 @@ pub fn server(folder: &Path, sizes: &[usize]) -> Result<Growth, AnyError> {
         let person = format!("P{community}-0{grid}");
         feeders.push(street.phone(&person, &person, &format!("5301020{community}00{grid}"))?);
     }
-    // Two more who take no part in the filling.
+    // One more who takes no part in the filling.
     let mut pusher = street.phone("pusher", "P01006-06", "530102001006001")?;
-    let mut reader = street.phone("reader", "S-01", "530102001")?;
     let mut held = 0;
     for &size in sizes {
         fill(&mut street, &mut feeders, &mut held, size)?;
         street.sync(&mut pusher)?;
-        measure_server(
-            &mut street,
-            &mut growth,
-            &mut pusher,
-            &mut reader,
-            &mut held,
-        )?;
+        let supervisor = street.phone(&format!("supervisor-{size}"), "S-01", "530102001")?;
+        measure_server(&mut street, &mut growth, &mut pusher, supervisor, &mut held)?;
         growth.sizes.push(size);
     }
     Ok(growth)
@@ -132,12 +126,12 @@ fn measure_server(
     street: &mut Street,
     growth: &mut Growth,
     pusher: &mut Phone,
-    reader: &mut Phone,
+    mut reader: Phone,
     held: &mut usize,
 ) -> Result<(), AnyError> {
     let transport = Transport::new(&street.server.address())?;
-    // A supervisor who has everything but the newest.
-    let (_, first_ms) = timed(|| street.sync(reader))?;
+    // A supervisor's new phone, which then has everything but the newest.
+    let (_, first_ms) = timed(|| street.sync(&mut reader))?;
     growth.add("first pull of everything", "ms", first_ms);
     let (mut push, mut newest, mut unchanged) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..FEW {
@@ -165,7 +159,7 @@ fn measure_server(
         if outcome.pulled < PUSHED {
             return Err(format!("the newest did not come: {outcome:?}").into());
         }
-        street.sync(reader)?;
+        street.sync(&mut reader)?;
         for _ in 0..TIMES {
             let outgoing = reader.device.prepare_sync()?;
             let exchange = transport.exchange(&outgoing.token, outgoing.body.clone());
@@ -183,7 +177,7 @@ fn measure_server(
         restart.push(timed(|| street.server.start_again(MORNING_MS))?.1);
     }
     growth.add("restart after SIGKILL", "ms", quantile(&restart, 0.5));
-    street.sync(reader)?;
+    street.sync(&mut reader)?;
     growth.add("memory, at work", "MiB", mebibytes(resident));
     let fresh = street.server.resident_bytes()?;
     growth.add("memory, just started", "MiB", mebibytes(fresh));

@@ -231,26 +231,28 @@ fn answer(db: &mut Connection, request: &Request) -> Result<Reply, AnyError> {
     let transaction = db.transaction()?;
     let newest = "SELECT coalesce(max(seq), 0) FROM finding";
     let before: i64 = transaction.query_row(newest, [], |row| row.get(0))?;
+    // What it sends moves behind `before`, and so need not come back.
+    for finding in &request.rows {
+        put(&transaction, finding, true)?;
+    }
+    let limit = request.limit.min(PAGE);
     let mut reply = Reply {
         cursor: request.cursor,
         rows: Vec::new(),
         more: false,
     };
     {
-        let sql = "SELECT seq, json FROM finding WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+        let sql =
+            "SELECT seq, json FROM finding WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3";
         let mut statement = transaction.prepare_cached(sql)?;
-        let mut rows = statement.query((request.cursor, request.limit.min(PAGE)))?;
+        let mut rows = statement.query((request.cursor, before, limit))?;
         while let Some(row) = rows.next()? {
             reply.cursor = row.get(0)?;
             let json: String = row.get(1)?;
             reply.rows.push(serde_json::from_str(&json)?);
         }
     }
-    for finding in &request.rows {
-        put(&transaction, finding, true)?;
-    }
-    reply.more = reply.cursor < before;
-    // What it sent itself need not come back.
+    reply.more = i64::try_from(reply.rows.len())? == limit;
     if !reply.more {
         reply.cursor = transaction.query_row(newest, [], |row| row.get(0))?;
     }
