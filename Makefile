@@ -6,7 +6,7 @@ export CARGO_TERM_COLOR ?= auto
 FUZZ_SECONDS ?= 300
 FUZZ_TARGETS = $(notdir $(wildcard tests/fuzz/corpus/*))
 
-.PHONY: help demo test prove serve bench fuzz mutants doc fmt lint setup clean
+.PHONY: help demo test prove serve bench bench-peers load fuzz mutants doc fmt lint setup clean
 
 help:
 	@echo "make demo [SUMMARY=path.json]  one day of the street on real parts"
@@ -14,6 +14,8 @@ help:
 	@echo "make prove                     the long runs of what make test does in short"
 	@echo "make serve                     the server alone, on 127.0.0.1:8470"
 	@echo "make bench                     benchmarks against plain baselines"
+	@echo "make bench-peers [ARGS="--scale 0.1"]  the same work by PouchDB and automerge-repo (Node.js)"
+	@echo "make load                      500 phones at once, and how cost grows"
 	@echo "make fuzz [FUZZ_SECONDS=300]   every decoder under libFuzzer (cargo-fuzz, nightly)"
 	@echo "make mutants                   a million forged envelopes through the server"
 	@echo "make doc | fmt | lint | clean"
@@ -38,6 +40,18 @@ serve:
 bench:
 	$(CARGO) bench -p shaodao-core --bench micro
 	$(CARGO) run --release -p shaodao-tests --bin bench
+
+bench-peers: tests/peers/node_modules
+	$(CARGO) build --release -p shaodao-server -p shaodao-tests --bin shaodao-server --bin peer_run
+	node tests/peers/bench.js $(ARGS)
+
+tests/peers/node_modules: tests/peers/package-lock.json
+	cd tests/peers && npm ci --no-fund --no-audit
+	@touch $@
+
+load:
+	$(CARGO) build --release -p shaodao-server -p shaodao-tests --bin shaodao-server --bin load
+	target/release/load --docs docs --json target/load.json $(ARGS)
 
 fuzz:
 	cd tests && for target in $(FUZZ_TARGETS); do \

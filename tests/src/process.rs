@@ -138,11 +138,23 @@ impl ServerProcess {
     /// # Errors
     /// The system does not say.
     pub fn resident_bytes(&self) -> Result<u64, DayError> {
+        self.memory("VmRSS:")
+    }
+
+    /// The most memory that it has ever held, bytes (Linux).
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn peak_bytes(&self) -> Result<u64, DayError> {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, name: &str) -> Result<u64, DayError> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status
             .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .ok_or("no VmRSS")?;
+            .find_map(|line| line.strip_prefix(name))
+            .ok_or_else(|| format!("no {name}"))?;
         let kibibytes = line.trim().trim_end_matches(" kB").parse::<u64>()?;
         Ok(kibibytes * 1024)
     }
