@@ -63,6 +63,14 @@ pub mod confidence;
 //
 pub mod sight;
 //
+pub mod screens;
+//
+pub mod steps;
+//
+pub mod todo;
+//
+pub mod ordering;
+//
 pub mod troubles;
 
 pub use confidence::Confidence;
@@ -119,6 +127,9 @@ pub enum DeviceError {
     /// There is no action to do again.
     #[error("there is no action by that name to do again")]
     NothingToRedo,
+    /// The app has closed the phone, or put it aside in the background.
+    #[error("this phone is closed")]
+    Closed,
     /// Somebody else answers at the server's address.
     #[error("this is not the server of the invitation")]
     WrongServer,

@@ -127,7 +127,7 @@ impl View<'_> {
             self.whistle_stage(row.stage),
             row.title,
             self.directory.area_name(&row.area),
-            self.with_light(row.due_at_ms, self.light_of(row)),
+            self.with_light(row.due_at_ms, row.light(self.now_ms)),
         )
     }
 
@@ -138,11 +138,6 @@ impl View<'_> {
             None | Some(Light::Green) => time,
             Some(light) => format!("{time} ●{}", self.lang.pick(light.zh(), light.word())),
         }
-    }
-
-    fn light_of(&self, row: &WhistleSummary) -> Option<Light> {
-        let stands_still = row.stage.is_over() || row.paused_until_ms > self.now_ms;
-        self.light(row.issued_at_ms, row.due_at_ms, stands_still)
     }
 
     /// The light of a whistle whose clock runs, by the share of the time
@@ -189,7 +184,7 @@ impl View<'_> {
             "title": row.title,
             "issued_at_ms": row.issued_at_ms,
             "due_at_ms": row.due_at_ms,
-            "light": self.light_of(row).map(Light::word),
+            "light": row.light(self.now_ms).map(Light::word),
             "paused_until_ms": row.paused_until_ms,
             "open_requests": row.open_requests,
             "parent": row.parent.map(|parent| parent.to_string()),

@@ -47,6 +47,8 @@ pub mod apply;
 //
 pub mod read;
 //
+pub mod pages;
+//
 pub mod private;
 //
 pub mod search;

@@ -2,17 +2,15 @@
 
 use serde_json::json;
 
-use shaodao_core::device::{DeviceError, RecordView};
+use shaodao_core::device::RecordView;
+use shaodao_core::device::todo::ToDo;
 use shaodao_core::domain::action::Party;
-use shaodao_core::domain::available::Available;
 use shaodao_core::domain::calendar::local_text;
-use shaodao_core::domain::directory::Role;
 use shaodao_core::domain::finding::{FindingStage, FindingState};
 use shaodao_core::domain::ids::RecordId;
 use shaodao_core::domain::lease::Sight;
-use shaodao_core::domain::reason::Reason;
 use shaodao_core::domain::record::RecordState;
-use shaodao_core::domain::whistle::{TargetStage, WhistleStage};
+use shaodao_core::domain::whistle::WhistleStage;
 use shaodao_core::explain::Sentence;
 use shaodao_core::store::read::{FindingFilter, WhistleFilter};
 
@@ -82,7 +80,8 @@ impl Hand {
         let row = self.device.store().finding(record.record);
         let row = row.map_err(|error| Sentence::from(&error))?;
         let stage = row.map_or(record.state.stage_word(), |row| row.stage.word());
-        let next = self.next_steps(&record)?;
+        let next = self.device.steps(self.clock.now(), record.record);
+        let next = next.map_err(|error| said(&error))?;
         let mut answer = view.record(&record, stage, &next);
         let (text, confided) = self.confidences(&record)?;
         answer.text.push_str(&text);
@@ -94,26 +93,6 @@ impl Hand {
         }
         self.beside(&record, &mut answer)?;
         Ok(answer)
-    }
-
-    /// What the phone's owner can do with a record now. A finding that a
-    /// whistle has closed is only opened again here, and one that is open is
-    /// not: its own history would allow both.
-    fn next_steps(&self, view: &RecordView) -> Result<Vec<Available>, Sentence> {
-        let now = self.clock.now();
-        let next = self.device.available(now, view.record);
-        let mut next = next.map_err(|error| said(&error))?;
-        let row = self.device.store().finding(view.record);
-        let row = row.map_err(|error| Sentence::from(&error))?;
-        if let Some(row) = row {
-            let is_over = row.stage.is_over();
-            next.retain(|step| match step.word.as_str() {
-                "correct" | "note" => true,
-                "reopen" => is_over,
-                _ => !is_over,
-            });
-        }
-        Ok(next)
     }
 
     /// What else there is to know beside a record: whistles for the same
@@ -219,77 +198,19 @@ impl Hand {
     }
 
     pub(super) fn todo(&self) -> Done {
-        let directory = self.device.directory().map_err(|error| said(&error))?;
-        let owner = self.device.owner().cloned();
-        let owner = owner.ok_or_else(|| said(&DeviceError::NotEnrolled))?;
-        let mut waiting: Vec<(&str, &str, RecordId)> = Vec::new();
-        let filter = WhistleFilter {
-            open: true,
-            limit: 500,
-            ..WhistleFilter::default()
-        };
-        let now = self.clock.now();
-        let failed = |error| said(&error);
-        for row in self.device.whistles(now, &filter).map_err(failed)? {
-            let view = self.device.show(row.record).map_err(|error| said(&error))?;
-            let RecordState::Whistle(whistle) = &view.state else {
-                continue;
-            };
-            let answers = whistle.targets.values().any(|target| {
-                let mine = directory.acts_for(&owner.person, &target.target.party);
-                let stage = target.stage();
-                mine && stage < TargetStage::FedBack
-            });
-            let can = self.next_steps(&view)?;
-            let can = |word: &str| can.iter().any(|next| next.word == word);
-            // A conclusion that a failed verification has overtaken.
-            let overtaken = whistle.traces.iter().any(|trace| {
-                let mut entries = view.history.entries().iter();
-                let of = entries.find(|entry| entry.hash == trace.hash);
-                trace.reason == Reason::Overtaken
-                    && of.is_some_and(|entry| entry.person == owner.person)
-            });
-            if can("reply") {
-                waiting.push(("待回复", "to reply", row.record));
-            }
-            if answers {
-                waiting.push(("应哨", "to answer", row.record));
-            } else if whistle.open_requests().count() > 0 && can("rule") {
-                waiting.push(("待裁定", "to rule on", row.record));
-            } else if overtaken {
-                waiting.push(("结项已被返工推翻", "conclusion overtaken", row.record));
-            } else if can("verify") {
-                waiting.push(("待核实", "to verify", row.record));
-            } else if can("conclude") {
-                waiting.push(("待结项", "to conclude", row.record));
-            }
-        }
-        let decides = self
-            .grants()
-            .iter()
-            .any(|grant| matches!(grant.role, Role::Secretary | Role::Dispatcher));
-        for (stage, zh, en) in [
-            (FindingStage::Reported, "待受理", "to accept"),
-            (FindingStage::SelfResolved, "待复核", "to review"),
-        ] {
-            let filter = FindingFilter {
-                stage: Some(stage),
-                limit: 500,
-                ..FindingFilter::default()
-            };
-            let rows = match decides {
-                true => self.device.findings(now, &filter).map_err(failed)?,
-                false => Vec::new(),
-            };
-            waiting.extend(rows.iter().map(|row| (zh, en, row.record)));
-        }
+        let waiting = self.device.todo(self.clock.now());
+        let waiting = waiting.map_err(|error| said(&error))?;
         let mut text = String::new();
         let mut json = Vec::new();
-        for (zh, en, record) in waiting {
+        for ToDo {
+            waiting, record, ..
+        } in waiting
+        {
             let mut answer = self.records(&[record])?;
-            text.push_str(&format!("【{}】{}", self.lang.pick(zh, en), answer.text));
+            let label = self.lang.pick(waiting.zh(), waiting.word());
+            text.push_str(&format!("【{label}】{}", answer.text));
             let mut row = answer.json[0].take();
-            row["waiting"] = en.into();
+            row["waiting"] = waiting.word().into();
             json.push(row);
         }
         if json.is_empty() {

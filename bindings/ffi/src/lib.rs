@@ -1,0 +1,2 @@
+//! The phone.
+uniffi::setup_scaffolding!();
