@@ -240,6 +240,13 @@ pub struct Outgoing {
     epoch: Vec<u8>,
 }
 
+impl Outgoing {
+    /// Own actions in it.
+    pub fn actions(&self) -> usize {
+        self.sent.len()
+    }
+}
+
 /// What an exchange changed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SyncOutcome {

@@ -82,4 +82,13 @@ impl Device {
         }
         Ok(parties.iter().map(Party::key).collect())
     }
+
+    /// Gives room back to the device ([`crate::store::Store::purge`]); the bytes
+    /// gained.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub fn purge(&mut self, aside: bool) -> Result<u64, DeviceError> {
+        Ok(self.store.purge(aside)?)
+    }
 }

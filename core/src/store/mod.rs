@@ -49,6 +49,8 @@ pub mod read;
 //
 pub mod pages;
 //
+pub mod room;
+//
 pub mod private;
 //
 pub mod search;

@@ -105,6 +105,8 @@ pub struct SyncReport {
     pub bytes_down: u64,
     /// What this phone did is not sent before then; what others did was fetched.
     pub put_off: Option<PutOff>,
+    /// Own actions that are with the server and not answered yet.
+    pub in_flight: usize,
 }
 
 /// A phone as the driver gets at it: for one step at a time, and never while the
@@ -247,7 +249,7 @@ impl Transport {
     }
 
     /// Exchanges until nothing is left to say on either side; `progress` hears
-    /// of every exchange. While the server has asked this phone to wait, it is
+    /// before and after every exchange. While the server has asked this phone to wait, it is
     /// not asked; if only sending has to wait, what others did is fetched.
     ///
     /// # Errors
@@ -274,6 +276,9 @@ impl Transport {
             };
             report.requests += 1;
             report.bytes_up += outgoing.body.len() as u64;
+            report.in_flight = outgoing.actions();
+            progress(&report);
+            report.in_flight = 0;
             let token = outgoing.token.clone();
             let reply = match self.exchange(&token, outgoing.body.clone()).await {
                 Err(error) if error.is_no_session() && !renewed => {
