@@ -22,7 +22,7 @@ kotlin {
     jvmToolchain(17)
     sourceSets {
         main { kotlin.srcDirs("src/generated/kotlin", "src/main/kotlin") }
-        test { kotlin.srcDirs("src/test/kotlin", "example") }
+        test { kotlin.srcDirs("src/test/kotlin", "example", "bench") }
     }
 }
 

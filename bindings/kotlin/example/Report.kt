@@ -9,7 +9,7 @@ fun main(args: Array<String>) = runBlocking {
     val key = File(folder, "key") // An app keeps it in the Keystore.
     if (!key.exists()) key.writeBytes(newKey())
     val opening = Opening("$folder/phone", "$folder/unbacked", key.readBytes(), "example 1", null)
-    openPhone(opening, null, null).use { phone ->
+    opening.open().use { phone ->
         try {
             println("Check code: ${phone.enrolTyped(server, ticket).checkCode}")
             var owner = phone.finishEnrolment()

@@ -1,6 +1,5 @@
 package shaodao
 
-import com.sun.jna.Native
 import kotlinx.coroutines.channels.awaitClose
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.callbackFlow
@@ -15,7 +14,7 @@ import kotlinx.coroutines.flow.onStart
 fun Phone.changes(): Flow<Unit> = callbackFlow {
     val subscription = subscribe(object : ChangeListener {
         override fun lookAgain() {
-            stayAttached()
+            Threads.stayAttached()
             trySend(Unit)
         }
     })
@@ -32,7 +31,7 @@ fun <T> Phone.watch(read: suspend Phone.() -> T): Flow<T> =
 /** A log sink from a function. */
 fun logTo(line: (LogLevel, String) -> Unit): LogSink = object : LogSink {
     override fun line(level: LogLevel, text: String) {
-        stayAttached()
+        Threads.stayAttached()
         line(level, text)
     }
 }
@@ -40,13 +39,7 @@ fun logTo(line: (LogLevel, String) -> Unit): LogSink = object : LogSink {
 /** A source of time from a function, for rehearsals and tests. */
 fun timeFrom(read: () -> Reading): TimeSource = object : TimeSource {
     override fun read(): Reading {
-        stayAttached()
+        Threads.stayAttached()
         return read()
     }
 }
-
-/**
- * Keeps the library's own thread known to the virtual machine. Without it JNA lets
- * the thread go after every callback, and every callback makes a new one.
- */
-private fun stayAttached() = Native.detach(false)

@@ -12,11 +12,12 @@ const val MORNING_MS = 1_795_568_400_000L
 const val HOUR_MS = 3_600_000L
 
 /** A real server process on a free port, with an administrator beside it. */
-class Server(private val folder: Path) : AutoCloseable {
+class Server(private val folder: Path, rehearsalMs: Long? = MORNING_MS) : AutoCloseable {
     private val program = System.getProperty("shaodao.server")
     private val data = folder.resolve("server").toString()
     private val process: Process = ProcessBuilder(
-        program, "--data", data, "serve", "--listen", "127.0.0.1:0", "--rehearsal-ms", "$MORNING_MS",
+        listOf(program, "--data", data, "serve", "--listen", "127.0.0.1:0") +
+            listOfNotNull(rehearsalMs).flatMap { listOf("--rehearsal-ms", "$it") },
     ).apply { environment()["SHAODAO_LOG_LEVEL"] = "warn" }
         .redirectError(ProcessBuilder.Redirect.INHERIT).start()
 
@@ -71,10 +72,7 @@ class Hours {
 
 /** Opens a phone in a folder of its own. */
 suspend fun open(folder: Path, name: String, hours: Hours, key: ByteArray = newKey()): Phone =
-    openPhone(
-        Opening("$folder/$name", "$folder/$name.unbacked", key, "test 1", "boot 1"),
-        hours.source, null,
-    )
+    Opening("$folder/$name", "$folder/$name.unbacked", key, "test 1", "boot 1").open(hours.source)
 
 /** Opens a phone and makes it somebody's. */
 suspend fun enrolled(server: Server, folder: Path, person: String, hours: Hours): Phone {

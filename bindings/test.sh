@@ -1,0 +1,21 @@
+#!/bin/sh
+# Tests the bindings in both languages against the real library and a real server:
+# `bindings/test.sh [kotlin|swift]`. Installs what is missing where it may (apt).
+set -eu
+cd "$(dirname "$0")/.."
+which=${1:-all}
+
+. bindings/need.sh
+
+cargo build -q -p shaodao-ffi -p shaodao-server
+bindings/generate.sh --check
+
+if [ "$which" != swift ]; then
+    need javac openjdk-17-jdk-headless
+    need mvn maven
+    (cd bindings/kotlin && mvn -B -ntp -q -DskipTests test-compile && mvn -B -ntp surefire:test)
+fi
+
+[ "$which" != kotlin ] || exit 0
+
+bindings/swift.sh "swift test --disable-sandbox"
