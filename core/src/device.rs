@@ -41,16 +41,18 @@ use crate::domain::statistics::{self, Grouping, Period, Statistics};
 use crate::domain::time::{Claim, Moment};
 use crate::domain::whistle::WhistleState;
 use crate::envelope::{Envelope, OpenError};
+use crate::evidence::picture::PictureError;
 use crate::pack::{self, PackError};
 use crate::store::apply::Applied;
 use crate::store::opening::{Check, Report};
+use crate::store::pieces::Pieces;
 use crate::store::read::{FindingSummary, WhistleSummary};
 use crate::store::write::Along;
 use crate::store::{Files, Store, StoreError};
 use crate::sync::edition::{BadEdition, follow};
 use crate::sync::enrol::BadTicket;
 use crate::sync::head::{Contradiction, SignedHead};
-use crate::sync::plan::{PUSH_BUDGET_BYTES, PUSH_PRIVATE, plan};
+use crate::sync::plan::{PUSH_BUDGET_BYTES, PUSH_KEYS, PUSH_PRIVATE, plan};
 use crate::sync::put_off::PutOff;
 use crate::sync::settle::{Known, SettleError, Settlement, Vetted, settle};
 use crate::sync::wire::{self, Judgement, Standing, SyncReply, WireError};
@@ -60,6 +62,8 @@ mod home;
 pub mod enrol;
 //
 pub mod confidence;
+//
+pub mod evidence;
 //
 pub mod sight;
 //
@@ -124,6 +128,23 @@ pub enum DeviceError {
     /// The phone shows only its owner's own records for the time being.
     #[error("this phone shows its owner's own records only: {}", .0.word())]
     Hidden(Blind),
+    /// Not a picture that can be taken.
+    #[error(transparent)]
+    Picture(#[from] PictureError),
+    /// A file that was to be attached cannot be read.
+    #[error("the file {path} cannot be read: {error}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// The evidence, or its key, is not on this phone.
+    #[error("the evidence is not on this phone")]
+    EvidenceNotHere,
+    /// What came from the server is not the evidence that was asked for.
+    #[error("this is not the evidence that was asked for")]
+    OtherEvidence,
     /// There is no action to do again.
     #[error("there is no action by that name to do again")]
     NothingToRedo,
@@ -238,6 +259,7 @@ pub struct Outgoing {
     pub token: String,
     sent: Vec<EnvelopeHash>,
     epoch: Vec<u8>,
+    evidence_cursor: u64,
 }
 
 impl Outgoing {
@@ -279,6 +301,7 @@ pub struct Device {
     directory: Option<Arc<Directory>>,
     app: String,
     report: Report,
+    pieces: Pieces,
 }
 
 impl Device {
@@ -329,7 +352,7 @@ impl Device {
                 store.rebuild()?;
             }
         }
-        Ok(Self {
+        let device = Self {
             store,
             id,
             key,
@@ -337,7 +360,10 @@ impl Device {
             directory,
             app: home.app.clone(),
             report,
-        })
+            pieces: Pieces::new(&home.folder)?,
+        };
+        device.sweep()?;
+        Ok(device)
     }
 
     /// What opening found.
@@ -483,6 +509,11 @@ impl Device {
         document.write(Member::pending(sealed.clone()))?;
         let state = document.fold();
         self.store.commit(&sealed, &document, &state, along)?;
+        if sealed.envelope.action.body.erases_evidence().is_some() {
+            // The key is gone; what is left of the files goes at the next
+            // opening at the latest.
+            let _ = self.sweep();
+        }
         Ok(Captured {
             record: document.id(),
             hash: sealed.hash,
@@ -676,7 +707,8 @@ impl Device {
             bytes => self.store.outbox(bytes)?,
         };
         let private = self.store.unsent_private(PUSH_PRIVATE)?;
-        let request = plan(&progress, &outbox, private, &self.app);
+        let keys = self.store.unsent_keys(PUSH_KEYS)?;
+        let request = plan(&progress, &outbox, private, keys, &self.app);
         let going = outbox.iter().take(request.push.len());
         let sent = going.map(|queued| queued.hash).collect();
         Ok(Outgoing {
@@ -684,6 +716,7 @@ impl Device {
             token,
             sent,
             epoch: progress.epoch,
+            evidence_cursor: progress.evidence_cursor,
         })
     }
 
@@ -733,6 +766,7 @@ impl Device {
         let key = self.server_key(&reply)?;
         let known = Known {
             epoch: &outgoing.epoch,
+            evidence_cursor: outgoing.evidence_cursor,
             head: self.store.head()?,
             key: Some(&key),
         };
@@ -765,12 +799,19 @@ impl Device {
             accepted,
             troubles,
             pulled,
+            erased,
             ..
         } = applied?;
-        let unsent = self.store.counts()?.outbox > 0 || !self.store.unsent_private(1)?.is_empty();
+        if erased {
+            let _ = self.sweep();
+        }
+        let unsent = self.store.counts()?.outbox > 0
+            || !self.store.unsent_private(1)?.is_empty()
+            || !self.store.unsent_keys(1)?.is_empty();
         // An envelope that the server did not name would be sent for ever:
         // only progress asks for another exchange.
-        let progressed = accepted + troubles.len() + pulled + settlement.private_kept.len() > 0;
+        let kept = settlement.private_kept.len() + settlement.evidence_kept.len();
+        let progressed = accepted + troubles.len() + pulled + kept > 0;
         Ok(SyncOutcome {
             accepted,
             troubles,

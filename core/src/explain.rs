@@ -11,6 +11,7 @@ use crate::domain::lease::Blind;
 use crate::domain::reason::Reason;
 use crate::domain::record::Refused;
 use crate::domain::whistle::WhistleStage;
+use crate::evidence::picture::{MAX_PIXELS, PictureError};
 use crate::store::StoreError;
 use crate::store::salvage::{Incident, Why};
 use crate::sync::head::Contradiction;
@@ -291,6 +292,27 @@ impl From<&DeviceError> for Sentence {
                 ),
             ),
             DeviceError::Hidden(blind) => blind.into(),
+            DeviceError::Picture(error) => error.into(),
+            DeviceError::File { path, error } => Self::new(
+                "file",
+                format!("读不了文件 {}:{error};没有保存。", path.display()),
+                format!(
+                    "The file {} cannot be read: {error}; nothing was saved.",
+                    path.display()
+                ),
+            ),
+            DeviceError::EvidenceNotHere => Self::new(
+                "evidence_not_here",
+                "这份证据还没有到这部手机上;请先同步,或等它传到服务器。",
+                "This evidence is not on this phone yet; sync first, or wait until it has \
+                 arrived at the server.",
+            ),
+            DeviceError::OtherEvidence => Self::new(
+                "other_evidence",
+                "服务器给的不是这份证据(校验不符),没有采用;请稍后再试。",
+                "What the server sent is not this evidence (its hash differs); it was not \
+                 taken. Try again later.",
+            ),
             DeviceError::NothingToRedo => Self::new(
                 "nothing_to_redo",
                 "没有这样一条可以重做的操作;请看 shaodao troubles。",
@@ -334,6 +356,33 @@ impl From<&DeviceError> for Sentence {
                 "folder",
                 format!("文件夹 {} 不能使用:{error}", path.display()),
                 format!("The folder {} cannot be used: {error}", path.display()),
+            ),
+        }
+    }
+}
+
+impl From<&PictureError> for Sentence {
+    fn from(error: &PictureError) -> Self {
+        match error {
+            PictureError::NotAPicture => Self::new(
+                "not_a_picture",
+                "这不是 JPEG、PNG 或 WebP 照片,没有保存。",
+                "This is not a JPEG, PNG or WebP photo; nothing was saved.",
+            ),
+            PictureError::TooManyPixels { width, height } => Self::new(
+                "too_many_pixels",
+                format!("照片太大:{width}×{height} 像素,最多 {MAX_PIXELS} 像素;没有保存。"),
+                format!(
+                    "The photo is too large: {width} × {height} pixels, at most {MAX_PIXELS} in \
+                     all; nothing was saved."
+                ),
+            ),
+            PictureError::Damaged(why) => Self::new(
+                "damaged_picture",
+                format!("照片已损坏或不完整,没有保存;请重拍({why})。"),
+                format!(
+                    "The photo is damaged or incomplete; nothing was saved, take it again. ({why})"
+                ),
             ),
         }
     }

@@ -7,7 +7,7 @@
 //!
 //! The modules stand in that order: [`domain`] decides what can happen,
 //! [`envelope`] signs it ([`seal`] keeps
-//! what is not for everybody), [`document`] writes and folds it, `store` keeps it on
+//! what is not for everybody, [`evidence`] what shows it), [`document`] writes and folds it, `store` keeps it on
 //! the phone, [`sync`] carries it, and `device` is a phone in one type, whose
 //! errors `explain` says to people. [`pack`] reads the data that the domain
 //! needs.
@@ -17,6 +17,8 @@ pub mod domain;
 pub mod envelope;
 //
 pub mod seal;
+//
+pub mod evidence;
 //
 pub mod document;
 //

@@ -1,6 +1,6 @@
 //! Configuration: defaults, then a file, then the environment, then flags; the
 //! later wins. Every value has a unit and a default; an unknown name or a wrong
-//! type is an error that says where. [`SETTINGS`] lists them for people.
+//! type is an error that says where. [`settings`] lists them for people.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -10,6 +10,7 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
+use crate::evidence::settings::Settings;
 use crate::limits::{Limits, OutOfRange};
 
 /// Settings of `shaodao-server serve`.
@@ -36,6 +37,8 @@ pub struct Config {
     pub allow_plain_http: bool,
     /// How much one caller may ask for.
     pub limits: Limits,
+    /// Where evidence is kept, how much and for how long.
+    pub evidence: Settings,
 }
 
 /// How the log looks.
@@ -61,13 +64,18 @@ impl Default for Config {
             tls_key: None,
             allow_plain_http: false,
             limits: Limits::default(),
+            evidence: Settings::default(),
         }
     }
 }
 
 /// Every setting: its name, and what it means with its unit. A dot becomes an
 /// underscore in the environment, after `SHAODAO_`.
-pub const SETTINGS: &[(&str, &str)] = &[
+pub fn settings() -> impl Iterator<Item = (&'static str, &'static str)> {
+    SETTINGS.iter().copied().chain(Settings::NAMES)
+}
+
+const SETTINGS: &[(&str, &str)] = &[
     ("data", "folder of the database"),
     ("listen", "address to listen on"),
     (
@@ -147,7 +155,7 @@ pub fn help() -> String {
          In the environment the name is in capitals, SHAODAO_ stands before it, a dot is an\n\
          underscore: SHAODAO_LIMITS_DEVICE_RATE.\n\n",
     );
-    for (name, meaning) in SETTINGS {
+    for (name, meaning) in settings() {
         let value = defaults.find_value(name).ok();
         let value = value.and_then(|value| serde_json::to_value(value).ok());
         let default = match value {
@@ -242,6 +250,7 @@ pub fn read(file: Option<&Path>, flags: &Flags) -> Result<Config, ConfigError> {
         return Err(ConfigError::Poll(config.escalation_poll_s));
     }
     config.limits.check()?;
+    config.evidence.check()?;
     if config.tls_certificate.is_some() != config.tls_key.is_some() {
         return Err(ConfigError::HalfTls);
     }
@@ -264,7 +273,7 @@ impl Config {
 }
 
 fn names() -> Vec<&'static str> {
-    SETTINGS.iter().map(|(name, _)| *name).collect()
+    settings().map(|(name, _)| name).collect()
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ use shaodao_core::sync::enrol::ALPHABET;
 use crate::audit;
 use crate::clock::{Clock, Watch};
 use crate::db::{self, DbError, rows};
+use crate::evidence::objects::ObjectsError;
 use crate::{directory, keys};
 
 /// Documents kept in memory between requests.
@@ -67,6 +68,12 @@ pub enum EngineError {
     /// The request's fields make no sense.
     #[error("the request is malformed: {0}")]
     Malformed(&'static str),
+}
+
+impl From<ObjectsError> for EngineError {
+    fn from(error: ObjectsError) -> Self {
+        Self::NotPossible(error.to_string())
+    }
 }
 
 impl From<rusqlite::Error> for EngineError {

@@ -170,6 +170,7 @@ impl Engine {
         if new.is_empty() {
             return Ok(());
         }
+        self.renew_evidence_of(record)?;
         let history: Vec<i64> = {
             // The envelope being accepted is stored but not published yet.
             let mut statement = self.db.prepare_cached(

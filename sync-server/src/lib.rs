@@ -8,11 +8,12 @@
 //! 3. [`projection`] keeps the rows, [`feed`] says who gets it, [`private`] does so
 //!    for personal data; [`audit`] chains what was decided, [`receipt`] outlives a
 //!    lost database.
-//! 4. [`timers`] carry what happens next, [`escalate`] does what follows: numbers,
+//! 4. [`evidence`] takes photos and voice notes and hands them out.
+//! 5. [`timers`] carry what happens next, [`escalate`] does what follows: numbers,
 //!    escalations, stand-downs, marks.
-//! 5. [`doubles`] names findings that may be the same problem.
-//! 6. [`restore`] begins again from a backup, [`verify`] finds what was altered.
-//! 7. [`live`] says "pull now".
+//! 6. [`doubles`] names findings that may be the same problem.
+//! 7. [`restore`] begins again from a backup, [`verify`] finds what was altered.
+//! 8. [`live`] says "pull now".
 //!
 //! Administrators decide who takes part and under which directory: [`enrol`],
 //! [`session`], [`devices`], [`directory`], [`quarantine`], [`keys`]; [`admin`]
@@ -47,6 +48,8 @@ pub mod private;
 pub mod audit;
 //
 pub mod receipt;
+//
+pub mod evidence;
 //
 pub mod timers;
 //

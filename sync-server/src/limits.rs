@@ -62,8 +62,10 @@ impl Default for Limits {
 
 /// A limit outside its range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("limits.{name} is {value}, it must be {least} to {most}")]
+#[error("{group}.{name} is {value}, it must be {least} to {most}")]
 pub struct OutOfRange {
+    /// Of which group of settings.
+    pub group: &'static str,
     /// Which limit.
     pub name: &'static str,
     /// What was given.
@@ -112,6 +114,7 @@ impl Limits {
         for (name, value, least, most) in ranges {
             if !(least..=most).contains(&value) {
                 return Err(OutOfRange {
+                    group: "limits",
                     name,
                     value,
                     least,

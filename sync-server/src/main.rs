@@ -17,10 +17,14 @@ use shaodao_server::app::App;
 use shaodao_server::clock::Clock;
 use shaodao_server::config::{self, Config, Flags, LogFormat};
 use shaodao_server::engine::Engine;
+use shaodao_server::evidence::Evidence;
 use shaodao_server::http;
 use shaodao_server::tls::Tls;
 
 mod upkeep;
+
+/// Between two looks at erased and unfinished evidence.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// The sync server of Shaodao (哨到): merges, judges, escalates.
 #[derive(Debug, Parser)]
@@ -127,7 +131,7 @@ fn run(args: Args) -> Result<ExitCode, AnyError> {
         }
         Command::Upkeep(command) => {
             let config = config::read(args.config.as_deref(), &flags)?;
-            return upkeep::run(&command, &config.data);
+            return upkeep::run(&command, &config);
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -147,7 +151,9 @@ async fn serve(config: Config, rehearsal_ms: Option<i64>) -> Result<(), AnyError
     let directory = directory_json(&config)?;
     std::fs::create_dir_all(&config.data)
         .map_err(|error| format!("{}: {error}", config.data.display()))?;
-    let (app, writer) = App::start(&config.data, clock.clone(), &directory)?;
+    let idle = Duration::from_secs(config.limits.body_timeout_s);
+    let evidence = Evidence::open(config.evidence.clone(), &config.data, idle)?;
+    let (app, writer) = App::start_with(&config.data, clock.clone(), &directory, evidence)?;
     // Administrators' commands live in the rehearsal's time as well, and in the
     // machine's once a rehearsal is over.
     let rehearsed = rehearsal_ms.map(|_| clock.now_ms());
@@ -177,11 +183,13 @@ async fn serve(config: Config, rehearsal_ms: Option<i64>) -> Result<(), AnyError
     println!("listening on {}", listener.local_addr()?);
     if matches!(clock, Clock::System(_)) {
         tokio::spawn(watch_deadlines(app.clone(), config.escalation_poll_s));
+        tokio::spawn(sweep_evidence(app.clone()));
     }
     let router = http::limited_router(app.clone(), config.limits.clone());
     http::serve(listener, acceptor, router, &config.limits, async {
         stop_signal().await;
         app.live.stop();
+        app.evidence.stop();
     })
     .await;
     // With the last handler gone the writer finishes what it has and ends; a
@@ -219,6 +227,17 @@ async fn watch_deadlines(app: Arc<App>, every_s: u64) {
         ticks.tick().await;
         if let Err(error) = app.watch_deadlines().await {
             tracing::error!(%error, "deadlines could not be looked at");
+        }
+    }
+}
+
+/// Tidies evidence up, again and again.
+async fn sweep_evidence(app: Arc<App>) {
+    let mut ticks = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = app.evidence.sweep(&app).await {
+            tracing::error!(%error, "evidence could not be tidied up");
         }
     }
 }

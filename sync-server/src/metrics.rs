@@ -35,6 +35,55 @@ pub struct Metrics {
     pub clock_jump_ms: Gauge,
     /// Newest feed position.
     pub feed_head: Gauge,
+    /// Evidence on its way.
+    pub evidence: EvidenceMetrics,
+}
+
+/// What comes and goes of evidence.
+#[derive(Debug, Default)]
+pub struct EvidenceMetrics {
+    /// Bytes received, whatever became of them.
+    pub received: Counter,
+    /// Bytes sent.
+    pub sent: Counter,
+    /// Pieces that arrived whole and right.
+    pub arrived: Counter,
+    /// Pieces that were dropped because they were not what was signed.
+    pub dropped: Counter,
+    /// Bytes that evidence may still take of its disks.
+    pub free_bytes: Gauge,
+}
+
+impl EvidenceMetrics {
+    fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        for (name, help, counter) in [
+            (
+                "evidence_received_bytes",
+                "Evidence received, bytes",
+                &metrics.received,
+            ),
+            ("evidence_sent_bytes", "Evidence sent, bytes", &metrics.sent),
+            (
+                "evidence_arrived",
+                "Pieces of evidence that arrived whole",
+                &metrics.arrived,
+            ),
+            (
+                "evidence_dropped",
+                "Pieces of evidence that were not what was signed",
+                &metrics.dropped,
+            ),
+        ] {
+            registry.register(name, help, counter.clone());
+        }
+        registry.register(
+            "evidence_free_bytes",
+            "Bytes that evidence may still take of its disks; at 0 it waits on the phones",
+            metrics.free_bytes.clone(),
+        );
+        metrics
+    }
 }
 
 impl Metrics {
@@ -71,7 +120,9 @@ impl Metrics {
         );
         let feed_head = Gauge::default();
         registry.register("feed_head", "Newest feed position", feed_head.clone());
+        let evidence = EvidenceMetrics::register(&mut registry);
         Self {
+            evidence,
             registry,
             verdicts,
             requests,

@@ -110,14 +110,20 @@ fn records_today(db: &Connection, device: DeviceId, now_ms: i64) -> Result<u64, 
 }
 
 fn count(db: &Connection, sql: &str, device: DeviceId, now_ms: i64) -> Result<u64, DbError> {
-    let today_ms = next_day_ms(now_ms) - DAY_MS;
+    let today_ms = day_began_ms(now_ms);
     let count: i64 = db
         .prepare_cached(sql)?
         .query_row(params![device.0, today_ms], |row| row.get(0))?;
     Ok(count.unsigned_abs())
 }
 
-fn next_day_ms(now_ms: i64) -> i64 {
+/// When the day began, milliseconds.
+pub(crate) fn day_began_ms(now_ms: i64) -> i64 {
+    next_day_ms(now_ms) - DAY_MS
+}
+
+/// When the next day begins, milliseconds.
+pub(crate) fn next_day_ms(now_ms: i64) -> i64 {
     ((now_ms + OFFSET_MS).div_euclid(DAY_MS) + 1) * DAY_MS - OFFSET_MS
 }
 

@@ -37,6 +37,7 @@ use crate::audit;
 use crate::clock::Clock;
 use crate::db::{self, DbError, rows};
 use crate::engine::{DATABASE, Engine, EngineError, sha256};
+use crate::evidence::sweep::UNSURE;
 use crate::keys;
 use crate::verify::{Extent, Report};
 
@@ -263,6 +264,8 @@ impl Engine {
         db::set_meta(db, "number_floor_date", &date)?;
         db::set_meta(db, "number_floor", &floor)?;
         db::set_meta(db, HOLD, &NOT_BEGUN)?;
+        // Evidence is not in the backup: it may be here, or not.
+        db::set_meta(db, UNSURE, &1)?;
         let about = format!("position {restored}");
         db::audit(db, now_ms, audit::RESTORE, "administrator", &about)?;
         audit::device(db, now_ms, "identity", PersonId::SERVER, new)?;

@@ -9,8 +9,12 @@ use clap::Subcommand;
 use serde_json::json;
 
 use shaodao_server::clock::Clock;
+use shaodao_server::config::Config;
 use shaodao_server::db;
 use shaodao_server::engine::{DATABASE, Engine, EngineError};
+use shaodao_server::evidence::inspect::inspect;
+use shaodao_server::evidence::retention;
+use shaodao_server::evidence::settings::Settings;
 use shaodao_server::restore;
 use shaodao_server::verify::{Extent, Report};
 
@@ -26,9 +30,17 @@ pub enum Upkeep {
     /// and acts to its signed end, opens every envelope and checks its signature,
     /// and makes the read model again to compare it.
     Verify {
+        /// Read every piece of evidence too, and open it with its key.
+        #[arg(long)]
+        evidence: bool,
         /// Print JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// Look after photos and voice notes.
+    Evidence {
+        #[command(subcommand)]
+        command: Evidence,
     },
     /// Make the read model again from the envelopes.
     Rebuild {
@@ -71,13 +83,44 @@ pub enum Upkeep {
     },
 }
 
+/// Looks after photos and voice notes.
+#[derive(Debug, Subcommand)]
+pub enum Evidence {
+    /// Report what is older than the settings `evidence.keep_days_…` say, and
+    /// erase it with --apply.
+    ///
+    /// Erasing destroys the keys: the pieces are gone everywhere, on every phone
+    /// too, except in copies that were made before, such as backups.
+    Retention {
+        /// Erase it.
+        #[arg(long)]
+        apply: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 /// Does it.
 ///
 /// # Errors
 /// What could not be done, for people.
-pub fn run(command: &Upkeep, folder: &Path) -> Result<ExitCode, AnyError> {
+pub fn run(command: &Upkeep, config: &Config) -> Result<ExitCode, AnyError> {
+    let folder = config.data.as_path();
     match command {
-        Upkeep::Verify { json } => return verify(folder, *json),
+        Upkeep::Verify { evidence, json } => {
+            return verify(folder, evidence.then_some(&config.evidence), *json);
+        }
+        Upkeep::Evidence {
+            command: Evidence::Retention { apply, json },
+        } => {
+            let mut engine = open(folder)?;
+            let settings = &config.evidence;
+            let report =
+                engine.alone(|engine| engine.retain_evidence(settings, *apply, "administrator"))?;
+            let text = retained(&report);
+            tell(*json, serde_json::to_value(&report)?, &text);
+        }
         Upkeep::Rebuild { json } => {
             let mut engine = open(folder)?;
             let records =
@@ -121,15 +164,18 @@ pub fn run(command: &Upkeep, folder: &Path) -> Result<ExitCode, AnyError> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn verify(folder: &Path, json: bool) -> Result<ExitCode, AnyError> {
+fn verify(folder: &Path, evidence: Option<&Settings>, json: bool) -> Result<ExitCode, AnyError> {
     let mut engine = open(folder)?;
     let shown = !json && std::io::stderr().is_terminal();
-    let report = engine.verify(Extent::Everything, &mut |progress| {
+    let mut report = engine.verify(Extent::Everything, &mut |progress| {
         if shown {
             eprint!("\r{} {} / {} ", progress.part, progress.done, progress.of);
             let _ = std::io::stderr().flush();
         }
     })?;
+    if let Some(settings) = evidence {
+        inspect(settings, folder, &mut report)?;
+    }
     if shown {
         eprint!("\r\x1b[K");
     }
@@ -149,6 +195,9 @@ fn text(report: &Report) -> String {
         "{} positions, {} acts, {} envelopes, {} signatures, {} records\n",
         report.positions, report.acts, report.envelopes, report.signatures, report.records
     );
+    if let Some(pieces) = report.evidence {
+        text.push_str(&format!("{pieces} pieces of evidence\n"));
+    }
     match report.bad.first() {
         None => text.push_str("everything is as it was written\n"),
         Some(first) => {
@@ -162,6 +211,35 @@ fn text(report: &Report) -> String {
     for bad in &report.bad {
         text.push_str(&format!("  {} {}: {}\n", bad.table, bad.row, bad.problem));
     }
+    text
+}
+
+/// What was found to be old, for people.
+fn retained(report: &retention::Report) -> String {
+    let mut text = String::new();
+    for kind in &report.kinds {
+        let keep = match kind.keep_days {
+            0 => "kept as long as the record".to_owned(),
+            days => format!("kept for {days} days"),
+        };
+        let (shows, pieces, bytes) = (kind.shows, kind.pieces, kind.bytes);
+        text.push_str(&format!("{shows}: {keep}, {pieces} older, {bytes} bytes\n"));
+    }
+    for old in &report.pieces {
+        let became = match (&old.reason, old.erased) {
+            (Some(reason), _) => format!(" not erased: {reason}"),
+            (None, true) => " erased".to_owned(),
+            (None, false) => String::new(),
+        };
+        let (shows, piece, record, days) = (old.shows, &old.piece, &old.record, old.days);
+        text.push_str(&format!(
+            "  {shows} {piece} on {record}, {days} days{became}\n"
+        ));
+    }
+    text.push_str(match report.applied {
+        true => "their bytes are removed by the running server, or when it next starts",
+        false => "nothing was erased; --apply does it",
+    });
     text
 }
 

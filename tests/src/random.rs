@@ -19,7 +19,10 @@ use shaodao_core::domain::action::{
     fact,
 };
 use shaodao_core::domain::directory::DeviceState;
-use shaodao_core::domain::ids::{BootId, DeviceId, EnvelopeHash, PersonId, PrivateId, RecordId};
+use shaodao_core::domain::evidence::{Media, Piece, Shows};
+use shaodao_core::domain::ids::{
+    BootId, DeviceId, EnvelopeHash, EvidenceId, PersonId, PrivateId, RecordId, SealedId,
+};
 use shaodao_core::domain::private::PrivateKind;
 use shaodao_core::domain::reason::Reason;
 use shaodao_core::domain::time::{Anchor, Claim, LastContact};
@@ -221,6 +224,9 @@ fn apply(store: &mut Store, incoming: &[Incoming], judgements: Vec<Judgement>) {
         private_cursor: 0,
         head: None,
         contradiction: None,
+        evidence: Vec::new(),
+        evidence_kept: Vec::new(),
+        evidence_cursor: 0,
         tags: BTreeMap::new(),
     };
     let contact = LastContact {
@@ -311,6 +317,29 @@ fn confidence(rng: &mut StdRng) -> Body {
     }
 }
 
+/// Evidence attached or erased; few pieces, so that both meet.
+fn evidence(rng: &mut StdRng) -> Body {
+    let piece = |nth: u8| Piece {
+        id: EvidenceId([nth / 2; 32]),
+        sealed: SealedId([nth; 32]),
+        size: 1_000,
+        media: Media::Jpeg,
+        shows: Shows::Scene,
+        taken_at_ms: MORNING_MS,
+        position: None,
+    };
+    let nth = rng.random_range(0..6u8);
+    match rng.random_bool(0.6) {
+        true => Body::Attach {
+            pieces: vec![piece(nth), piece(nth + 2)],
+        },
+        false => Body::EraseEvidence {
+            piece: EvidenceId([nth / 2; 32]),
+            reason: "拍到路人".to_owned(),
+        },
+    }
+}
+
 /// Anything that can be said of a record, whether it makes sense or not.
 fn anything(kind: RecordKind, other: RecordId, rng: &mut StdRng) -> Body {
     let text = format!("说明{}", rng.random_range(0..9));
@@ -322,6 +351,9 @@ fn anything(kind: RecordKind, other: RecordId, rng: &mut StdRng) -> Body {
             kind: "from_the_future".to_owned(),
             fields: [(1, Value::Text(text))].into(),
         };
+    }
+    if rng.random_bool(0.04) {
+        return evidence(rng);
     }
     let most = match kind {
         RecordKind::Finding => 15,

@@ -12,7 +12,10 @@ use shaodao_core::domain::action::{
     Action, Body, EscalationCause, Level, Order, Party, RecordKind, Target, Terms, Value, fact,
 };
 use shaodao_core::domain::directory::DeviceState;
-use shaodao_core::domain::ids::{BootId, DeviceId, EnvelopeHash, PrivateId, RecordId};
+use shaodao_core::domain::evidence::{Media, Piece, Shows};
+use shaodao_core::domain::ids::{
+    BootId, DeviceId, EnvelopeHash, EvidenceId, PrivateId, RecordId, SealedId,
+};
 use shaodao_core::domain::private::PrivateKind;
 use shaodao_core::domain::reason::Reason;
 use shaodao_core::domain::time::{Anchor, Claim};
@@ -20,9 +23,9 @@ use shaodao_core::envelope::{self, Envelope, Sealed};
 use shaodao_core::sync::edition::{Edition, KeyChange};
 use shaodao_core::sync::head::{Act, Entry, Head};
 use shaodao_core::sync::wire::{
-    self, CitedHead, EnrolOffer, EnrolReply, EnrolRequest, EnrolReveal, FeedHead, Item, Judgement,
-    Notice, PrivateItem, Receipt, SessionReply, SessionRequest, Standing, SyncReply, SyncRequest,
-    Unreadable, Verdict,
+    self, CitedHead, EnrolOffer, EnrolReply, EnrolRequest, EnrolReveal, EvidenceKey, EvidenceNews,
+    FeedHead, Item, Judgement, Notice, PrivateItem, Receipt, SessionReply, SessionRequest,
+    Standing, SyncReply, SyncRequest, Unreadable, Verdict,
 };
 
 /// Every kind of action with every field in use, one after the other.
@@ -193,6 +196,7 @@ fn bodies() -> Vec<(RecordKind, Body)> {
         .into_iter()
         .chain(requests())
         .chain(ladder())
+        .chain(evidence())
         .collect()
 }
 
@@ -216,6 +220,46 @@ fn ladder() -> Vec<(RecordKind, Body)> {
         },
     ];
     bodies.map(|body| (RecordKind::Whistle, body)).into()
+}
+
+/// Evidence attached and erased, with and without a position.
+fn evidence() -> Vec<(RecordKind, Body)> {
+    let photo = Piece {
+        id: EvidenceId([12; 32]),
+        sealed: SealedId([13; 32]),
+        size: 2_345_678,
+        media: Media::Jpeg,
+        shows: Shows::Before,
+        taken_at_ms: 1_749_603_600_000,
+        position: Some(
+            "25.0420000,102.7065000,8.0,gps"
+                .parse()
+                .expect("a position"),
+        ),
+    };
+    let voice = Piece {
+        id: EvidenceId([14; 32]),
+        sealed: SealedId([15; 32]),
+        media: Media::M4a,
+        shows: Shows::Voice,
+        position: None,
+        ..photo
+    };
+    vec![
+        (
+            RecordKind::Finding,
+            Body::Attach {
+                pieces: vec![photo, voice],
+            },
+        ),
+        (
+            RecordKind::Whistle,
+            Body::EraseEvidence {
+                piece: photo.id,
+                reason: "拍到路人".to_owned(),
+            },
+        ),
+    ]
 }
 
 /// Requests, rulings and what changes a clock, with every field in use.
@@ -509,6 +553,8 @@ fn messages_are_written_and_read_as_ever() {
         audience: vec![6; 32],
         private: vec![private.clone()],
         private_cursor: 14,
+        evidence: None,
+        evidence_cursor: None,
         backlog: None,
         head: Some(CitedHead {
             position: 12,
@@ -551,6 +597,9 @@ fn messages_are_written_and_read_as_ever() {
         private: vec![private],
         private_cursor: 15,
         private_kept: vec![vec![10; 32].into()],
+        evidence: None,
+        evidence_cursor: None,
+        evidence_kept: None,
         device: None,
         key_changes: None,
         notices: None,
@@ -606,6 +655,27 @@ fn messages_are_written_and_read_as_ever() {
         }]),
         ..SyncReply::default()
     };
+    let with_keys = SyncRequest {
+        evidence: Some(vec![EvidenceKey {
+            record: vec![7; 16],
+            sealed: vec![13; 32],
+            key: vec![12; 32],
+        }]),
+        evidence_cursor: Some(16),
+        ..SyncRequest::default()
+    };
+    let with_news = SyncReply {
+        evidence: Some(vec![EvidenceNews {
+            record: vec![7; 16],
+            sealed: vec![13; 32],
+            key: Some(vec![12; 32].into()),
+            arrived_at_ms: Some(1_749_603_600_004),
+            seen: true,
+        }]),
+        evidence_cursor: Some(17),
+        evidence_kept: Some(vec![vec![13; 32].into()]),
+        ..SyncReply::default()
+    };
     let session = SessionReply {
         challenge: Vec::new(),
         session: Some(enrolled.clone()),
@@ -624,6 +694,8 @@ fn messages_are_written_and_read_as_ever() {
             "reply to a suspended phone",
             minicbor::to_vec(&to_suspended),
         ),
+        ("request with keys", minicbor::to_vec(&with_keys)),
+        ("reply with news", minicbor::to_vec(&with_news)),
     ];
     let mut text = String::new();
     for (what, bytes) in plain {

@@ -11,7 +11,8 @@ use shaodao_core::domain::action::{
     BLOWER, Body, EscalationCause, Facts, Level, Order, Party, RecordKind, Target, Value, fact,
 };
 use shaodao_core::domain::directory::{DeviceState, Directory, Grant, Role};
-use shaodao_core::domain::ids::{EnvelopeHash, PrivateId, RecordId};
+use shaodao_core::domain::evidence::{Media, Piece, Shows};
+use shaodao_core::domain::ids::{EnvelopeHash, EvidenceId, PrivateId, RecordId, SealedId};
 use shaodao_core::domain::private::PrivateKind;
 use shaodao_core::domain::reason::Reason;
 use shaodao_core::domain::record::capture;
@@ -84,6 +85,25 @@ fn text() -> String {
     "说明".to_owned()
 }
 
+/// A photo; what the reporter, or the department, has attached is the first.
+fn photo(nth: u8) -> Piece {
+    Piece {
+        id: EvidenceId([nth; 32]),
+        sealed: SealedId([nth; 32]),
+        size: 1_000,
+        media: Media::Jpeg,
+        shows: Shows::Scene,
+        taken_at_ms: MORNING_MS,
+        position: None,
+    }
+}
+
+fn attach(nth: u8) -> Body {
+    Body::Attach {
+        pieces: vec![photo(nth)],
+    }
+}
+
 /// What the reporter has confided.
 const CONFIDED: PrivateId = PrivateId([1; 32]);
 
@@ -98,6 +118,8 @@ fn finding_in(directory: &Directory, state: &str) -> Paper {
     };
     let confided = paper.try_act(directory, "P01006-07", MORNING_MS, Facts::new(), confide);
     confided.expect("confided");
+    let attached = paper.try_act(directory, "P01006-07", MORNING_MS, Facts::new(), attach(1));
+    attached.expect("attached");
     let (urban, secretary) = ("P01006-10", "P01006-00");
     let fixed = || Body::SelfResolve { text: text() };
     let steps: Vec<(&str, Body)> = match state {
@@ -165,6 +187,7 @@ fn whistle_in(directory: &Directory, state: &str) -> (Paper, Owed) {
         paper.act(directory, person, at_ms, body)
     };
     act(blower, Body::Issue(order(parent)));
+    act("L-D01", attach(1));
     let request = act(
         "L-D01",
         Body::AskExtension {
@@ -327,6 +350,11 @@ fn action(label: &str, person: &str, owed: Option<Owed>) -> (Facts, Body) {
         },
         "erase" => Body::Erase {
             item: CONFIDED,
+            reason: reason(),
+        },
+        "attach" => attach(2),
+        "erase_evidence" => Body::EraseEvidence {
+            piece: photo(1).id,
             reason: reason(),
         },
         "withdraw" => Body::Withdraw { reason: reason() },
@@ -506,8 +534,8 @@ fn every_cell_is_as_the_handbook_says() {
         }
     }
     println!("{cells} cells");
-    // 14 actions in 7 states and 30 in 9, for 15 people, in 3 device states.
-    assert_eq!(cells, (14 * 7 + 30 * 9) * 15 * 3);
+    // 16 actions in 7 states and 32 in 9, for 15 people, in 3 device states.
+    assert_eq!(cells, (16 * 7 + 32 * 9) * 15 * 3);
 }
 
 #[test]

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 
+use shaodao_core::sync::evidence::{Link, Setting};
+
 use crate::lang::Lang;
 
 const EXAMPLES: &str = "\
@@ -61,12 +63,7 @@ pub enum Command {
         text: String,
     },
     /// 当场自处置 Say that you fixed it on the spot
-    SelfResolve {
-        /// 问题 Finding
-        finding: String,
-        /// 怎么处理的 What was done
-        text: String,
-    },
+    SelfResolve(SelfResolve),
     /// 复核自处置 Review a self-resolution
     Review {
         /// 问题 Finding
@@ -116,6 +113,32 @@ pub enum Command {
         /// 原因 Why
         #[arg(long)]
         reason: String,
+    },
+
+    /// 附证:照片、录音、文件 Attach photos, voice notes or files to a record
+    Attach(Attach),
+    /// 证据清单,到哪一步 The evidence of a record, and how far each piece has come
+    Evidence {
+        /// 记录 Record
+        record: String,
+    },
+    /// 取出一份证据 Write a piece of evidence into a file; fetches it if need be
+    Fetch(Fetch),
+    /// 擦除证据 Erase evidence, on the server and on every phone
+    EraseEvidence {
+        /// 记录 Record
+        record: String,
+        /// 哪一份(evidence 列出,写前几位即可) Which, as `evidence` lists it; its beginning will do
+        piece: String,
+        /// 原因 Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// 照片上传后手机上保留什么 What this phone keeps of photos that have arrived
+    Keep {
+        /// 不写则只显示 Shown only, if left out
+        #[arg(value_enum)]
+        form: Option<KeepForm>,
     },
 
     /// 吹哨 Blow a whistle
@@ -334,7 +357,7 @@ pub enum Command {
     /// 未入账的操作:原因、保存情况、谁能帮忙 What was not accepted: why, what is kept, who can help
     Troubles,
     /// 同步 Send what waits and fetch what is new
-    Sync,
+    Sync(SyncArgs),
     /// 状态 How this phone stands
     Status,
     /// 待重做:换机或恢复备份前没有上传的操作 What a former device of yours could not send
@@ -434,9 +457,155 @@ pub struct Report {
     /// 明知附近有相似问题也要上报 Report although something similar is nearby
     #[arg(long)]
     pub again: bool,
+    /// 现场照片,可多张 Photos of the scene
+    #[arg(long = "photo", value_name = "FILE", conflicts_with = "batch", num_args = 1..)]
+    pub photos: Vec<PathBuf>,
     /// 每行一个 JSON 的文件,- 为标准输入 File with one JSON object a line; - reads standard input
     #[arg(long, value_name = "FILE", conflicts_with = "title")]
     pub batch: Option<PathBuf>,
+}
+
+/// A self-resolution.
+#[derive(Debug, Group)]
+pub struct SelfResolve {
+    /// 问题 Finding
+    pub finding: String,
+    /// 怎么处理的 What was done
+    pub text: String,
+    /// 处理前照片 Photos before
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub before: Vec<PathBuf>,
+    /// 处理后照片 Photos after
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub after: Vec<PathBuf>,
+}
+
+/// 附证:照片须为 JPEG、PNG 或 WebP。 Photos are JPEG, PNG or WebP.
+#[derive(Debug, Group)]
+#[command(after_help = "\
+例 Examples:
+  shaodao attach 3f2a near.jpg far.jpg
+  shaodao attach 3f2a done.jpg --shows after --at 25.0420,102.7065,8")]
+pub struct Attach {
+    /// 记录 Record
+    pub record: String,
+    /// 文件 Files
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    /// 是什么 What they show
+    #[arg(long, value_enum, default_value = "scene")]
+    pub shows: ShowsWhat,
+    /// 拍摄位置 Where they were taken
+    #[arg(long, value_name = "POSITION", allow_hyphen_values = true)]
+    pub at: Option<String>,
+}
+
+/// What evidence shows.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum ShowsWhat {
+    /// 现场 The scene
+    Scene,
+    /// 处理前 Before
+    Before,
+    /// 处理后 After
+    After,
+    /// 录音 Somebody speaks
+    Voice,
+    /// 文件 A document
+    File,
+}
+
+/// Which evidence, in which form, to where.
+#[derive(Debug, Group)]
+pub struct Fetch {
+    /// 记录 Record
+    pub record: String,
+    /// 哪一份(evidence 列出,写前几位即可) Which, as `evidence` lists it
+    pub piece: String,
+    /// 哪种 In which form
+    #[arg(long, value_enum, default_value = "original")]
+    pub form: EvidenceForm,
+    /// 存到哪里 Into which file
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// Forms of evidence.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum EvidenceForm {
+    /// 原件 As it was taken
+    Original,
+    /// 浏览图 Smaller, for looking at
+    Display,
+    /// 缩略图 Very small
+    Thumbnail,
+}
+
+/// What is kept of photos that have arrived.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum KeepForm {
+    /// 原图 Everything
+    Original,
+    /// 浏览图 Display copies
+    Display,
+    /// 缩略图 Thumbnails
+    Thumbnail,
+}
+
+/// What is sent.
+#[derive(Debug, Group)]
+pub struct SyncArgs {
+    /// 何时传照片原图 When originals of photos are sent
+    #[arg(long, value_enum, default_value = "now")]
+    pub evidence: EvidenceWhen,
+    /// 现在用什么网络 What this phone is connected by
+    #[arg(long, value_enum, default_value = "mobile")]
+    pub link: LinkBy,
+}
+
+/// When originals are sent.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum EvidenceWhen {
+    /// 随时 On any connection
+    Now,
+    /// 仅无线网络 On Wi-Fi
+    Wifi,
+    /// 仅在站点 At the station
+    Station,
+    /// 都不传 No evidence at all
+    None,
+}
+
+impl From<EvidenceWhen> for Setting {
+    fn from(when: EvidenceWhen) -> Self {
+        match when {
+            EvidenceWhen::Now => Self::Now,
+            EvidenceWhen::Wifi => Self::Wifi,
+            EvidenceWhen::Station => Self::Station,
+            EvidenceWhen::None => Self::Never,
+        }
+    }
+}
+
+/// What a phone is connected by.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum LinkBy {
+    /// 移动网络 Mobile data
+    Mobile,
+    /// 无线网络 Wi-Fi
+    Wifi,
+    /// 站点无线网络 The Wi-Fi of the station
+    Station,
+}
+
+impl From<LinkBy> for Link {
+    fn from(link: LinkBy) -> Self {
+        match link {
+            LinkBy::Mobile => Self::Mobile,
+            LinkBy::Wifi => Self::Wifi,
+            LinkBy::Station => Self::Station,
+        }
+    }
 }
 
 /// 吹哨:社区书记吹社区哨,街道调度员吹街道哨。 The level follows from your role.

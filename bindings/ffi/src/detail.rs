@@ -10,9 +10,10 @@ use shaodao_core::explain;
 
 use crate::directory::side_name;
 use crate::error::{PhoneError, Sentence};
+use crate::evidence::{EvidenceRow, evidence};
 use crate::phone::Phone;
 use crate::rows::{FindingRow, Names, WhistleRow};
-use crate::types::{ActionId, PrivateId, PrivateKind, RecordId, Standing};
+use crate::types::{ActionId, EvidenceId, PrivateId, PrivateKind, RecordId, Standing};
 
 /// A fact, with what else is said of it.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
@@ -72,6 +73,8 @@ pub struct Step {
     pub answers: Option<ActionId>,
     /// The personal data that it erases.
     pub item: Option<PrivateId>,
+    /// The evidence that it erases.
+    pub piece: Option<EvidenceId>,
 }
 
 /// Personal data beside a finding, as this phone may show it.
@@ -101,6 +104,8 @@ pub struct FindingDetail {
     pub timeline: Vec<TimelineRow>,
     /// What the phone's owner can do now.
     pub steps: Vec<Step>,
+    /// Its evidence, as it was attached.
+    pub evidence: Vec<EvidenceRow>,
     /// Personal data beside it.
     pub confided: Vec<Confidence>,
     /// Whistles that carry it, oldest first.
@@ -151,6 +156,7 @@ fn page(device: &Device, now: Moment, record: RecordId) -> Result<FindingDetail,
         facts: facts(&view),
         timeline: timeline(&view, &names),
         steps: steps(device, now, record, &names)?,
+        evidence: evidence(device, &view)?,
         confided: confided
             .map(|one| Confidence {
                 item: one.item,
@@ -239,6 +245,7 @@ pub(crate) fn steps(
             party: step.party,
             answers: step.answers,
             item: step.item,
+            piece: step.piece,
         })
         .collect())
 }

@@ -175,9 +175,14 @@ impl From<DeviceError> for PhoneError {
                 action: refused.action,
                 stage: refused.state.to_owned(),
             },
-            DeviceError::NoSuchRecord | DeviceError::Hidden(_) | DeviceError::NothingToRedo => {
-                Self::NotShown { said }
-            }
+            DeviceError::NoSuchRecord
+            | DeviceError::Hidden(_)
+            | DeviceError::NothingToRedo
+            | DeviceError::EvidenceNotHere => Self::NotShown { said },
+            DeviceError::File { .. } | DeviceError::Picture(_) => Self::Input {
+                said,
+                field: "path".to_owned(),
+            },
             DeviceError::NotEnrolled
             | DeviceError::NoDirectory
             | DeviceError::AlreadyEnrolled(_)

@@ -43,6 +43,8 @@ pub mod findings;
 //
 pub mod whistles;
 //
+pub mod evidence;
+//
 pub mod detail;
 //
 pub mod whistle_detail;

@@ -12,6 +12,8 @@ pub struct StorageReport {
     pub unused_bytes: u64,
     /// The second copy of what the server has not accepted.
     pub journal_bytes: u64,
+    /// Photos and other evidence, sealed; `set_keep` says what stays of them.
+    pub evidence_bytes: u64,
     /// Files that were set aside when the phone started over.
     pub aside_bytes: u64,
 }
@@ -26,6 +28,7 @@ impl Phone {
                 database_bytes: room.database_bytes,
                 unused_bytes: room.unused_bytes,
                 journal_bytes: room.journal_bytes,
+                evidence_bytes: device.evidence_bytes()?,
                 aside_bytes: room.aside_bytes,
             })
         })

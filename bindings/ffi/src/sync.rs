@@ -70,6 +70,10 @@ pub struct SyncStatus {
     pub conflicts: u64,
     /// Own actions of a former device that wait to be done again.
     pub salvaged: u64,
+    /// Own pieces of evidence that stand.
+    pub evidence: u64,
+    /// Of those, arrived at the server.
+    pub evidence_arrived: u64,
 }
 
 #[uniffi::export]
@@ -108,6 +112,7 @@ impl Phone {
             let mut refused = troubles(device)?;
             refused.retain(|trouble| trouble.redone.is_none());
             let put_off = device.put_off(now)?;
+            let (arrivals, _) = store.own_arrivals()?;
             let contradiction = device.contradiction()?;
             Ok(SyncStatus {
                 pending: counts.outbox,
@@ -128,6 +133,8 @@ impl Phone {
                 whistles: counts.whistles,
                 conflicts: counts.conflicts,
                 salvaged: store.salvaged()?.len() as u64,
+                evidence: arrivals.pieces as u64,
+                evidence_arrived: arrivals.arrived as u64,
             })
         })
         .await

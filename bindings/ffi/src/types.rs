@@ -9,15 +9,18 @@ use shaodao_core::domain::ids;
 
 use crate::error::PhoneError;
 
+pub use shaodao_core::device::evidence::Keep;
 pub use shaodao_core::device::todo::Waiting;
 pub use shaodao_core::domain::action::Level;
 pub use shaodao_core::domain::directory::Role;
+pub use shaodao_core::domain::evidence::{Arrival, Shows};
 pub use shaodao_core::domain::finding::FindingStage;
 pub use shaodao_core::domain::limit::{AreaClass, Light};
 pub use shaodao_core::domain::place::PositionSource;
 pub use shaodao_core::domain::private::PrivateKind;
 pub use shaodao_core::domain::statistics::Grouping;
 pub use shaodao_core::domain::whistle::{TargetStage, WhistleStage};
+pub use shaodao_core::sync::evidence::{Link, Setting};
 pub use shaodao_core::sync::wire::Standing;
 
 /// A finding or a whistle.
@@ -26,6 +29,8 @@ pub type RecordId = ids::RecordId;
 pub type ActionId = ids::EnvelopeHash;
 /// Personal data beside a finding.
 pub type PrivateId = ids::PrivateId;
+/// A piece of evidence, by the hash of its content.
+pub type EvidenceId = ids::EvidenceId;
 
 uniffi::custom_type!(RecordId, String, {
     remote,
@@ -40,6 +45,11 @@ uniffi::custom_type!(ActionId, String, {
 uniffi::custom_type!(PrivateId, String, {
     remote,
     try_lift: |text| text.parse().map_err(|_| PhoneError::input("item").into()),
+    lower: |id| id.to_string(),
+});
+uniffi::custom_type!(EvidenceId, String, {
+    remote,
+    try_lift: |text| text.parse().map_err(|_| PhoneError::input("piece").into()),
     lower: |id| id.to_string(),
 });
 
@@ -241,6 +251,67 @@ pub enum Grouping {
     Department,
     /// By summoned post, whatever the grid.
     Post,
+}
+
+/// What a piece of evidence shows.
+#[uniffi::remote(Enum)]
+pub enum Shows {
+    /// 现场照片: the scene as it was found.
+    Scene,
+    /// 处理前照片: before somebody worked on it.
+    Before,
+    /// 处理后照片: after that.
+    After,
+    /// 录音: somebody speaks.
+    Voice,
+    /// 文件: a document.
+    File,
+}
+
+/// How far a piece of evidence has come.
+#[uniffi::remote(Enum)]
+pub enum Arrival {
+    /// On its author's phone only, as far as is known.
+    OnPhone,
+    /// The server has all of it, and its hash is right.
+    AtServer,
+    /// The server has delivered it to another phone.
+    Seen,
+}
+
+/// What a phone keeps of a picture that has arrived.
+#[uniffi::remote(Enum)]
+pub enum Keep {
+    /// Everything.
+    Original,
+    /// The display copy and the thumbnail.
+    Display,
+    /// The thumbnail.
+    Thumbnail,
+}
+
+/// When evidence is sent, as its owner wants.
+#[uniffi::remote(Enum)]
+pub enum Setting {
+    /// On any connection.
+    Now,
+    /// On Wi-Fi, at the station included.
+    Wifi,
+    /// At the station only.
+    Station,
+    /// Neither originals nor thumbnails.
+    Never,
+}
+
+/// What the phone is connected by now; the app knows.
+#[uniffi::remote(Enum)]
+pub enum Link {
+    /// Somebody pays for every byte.
+    Mobile,
+    /// Wi-Fi.
+    Wifi,
+    /// The Wi-Fi of the station.
+    Station,
 }
 
 /// A word for people, in both languages.

@@ -12,6 +12,7 @@ use shaodao_core::explain;
 use crate::detail::{FactRow, Step, TimelineRow, facts, steps, timeline};
 use crate::directory::side_name;
 use crate::error::{PhoneError, Sentence};
+use crate::evidence::{EvidenceRow, evidence};
 use crate::phone::Phone;
 use crate::rows::{FindingRow, Names, WhistleRow};
 use crate::types::{ActionId, RecordId, TargetStage};
@@ -139,6 +140,8 @@ pub struct WhistleDetail {
     pub suspended_until_ms: Option<i64>,
     /// Its facts.
     pub facts: Vec<FactRow>,
+    /// Its evidence, as it was attached.
+    pub evidence: Vec<EvidenceRow>,
     /// Findings to be solved, as far as they are on this phone.
     pub findings: Vec<FindingRow>,
     /// Whom it summons.
@@ -214,6 +217,7 @@ fn page(device: &Device, now: Moment, record: RecordId) -> Result<WhistleDetail,
         provisional: due.is_some_and(|due| due.provisional),
         suspended_until_ms: deadline::suspended_until(state, &directory.policy.time, names.now_ms),
         facts: facts(&view),
+        evidence: evidence(device, &view)?,
         findings,
         targets: targets
             .map(|(key, it)| target(directory, key, it, mine.contains(key)))

@@ -91,4 +91,12 @@ impl Device {
     pub fn purge(&mut self, aside: bool) -> Result<u64, DeviceError> {
         Ok(self.store.purge(aside)?)
     }
+
+    /// What evidence takes on this phone, bytes.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub fn evidence_bytes(&self) -> Result<u64, DeviceError> {
+        Ok(self.pieces.bytes()?)
+    }
 }

@@ -7,7 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use super::ids::{EnvelopeHash, PersonId, PrivateId, RecordId};
+use super::evidence::Piece;
+use super::ids::{EnvelopeHash, EvidenceId, PersonId, PrivateId, RecordId};
 use super::place::Position;
 use super::private::PrivateKind;
 
@@ -139,6 +140,19 @@ pub enum Body {
     Erase {
         /// Which.
         item: PrivateId,
+        /// Why.
+        reason: String,
+    },
+    /// Finding or whistle: photos, voice notes, files that show it (附证); see
+    /// [`super::evidence`].
+    Attach {
+        /// What they are, 1 to 20.
+        pieces: Vec<Piece>,
+    },
+    /// Finding or whistle: evidence erased everywhere (擦除证据).
+    EraseEvidence {
+        /// Which.
+        piece: EvidenceId,
         /// Why.
         reason: String,
     },
@@ -400,6 +414,8 @@ impl Body {
             Self::Reopen { .. } => "reopen",
             Self::Confide { .. } => "confide",
             Self::Erase { .. } => "erase",
+            Self::Attach { .. } => "attach",
+            Self::EraseEvidence { .. } => "erase_evidence",
             Self::Urge { .. } => "urge",
             Self::Issue(_) => "issue",
             Self::Summon { .. } => "summon",
@@ -442,6 +458,14 @@ impl Body {
     pub fn erases(&self) -> Option<PrivateId> {
         match self {
             Self::Erase { item, .. } => Some(*item),
+            _ => None,
+        }
+    }
+
+    /// The evidence that the action erases, if it does.
+    pub fn erases_evidence(&self) -> Option<EvidenceId> {
+        match self {
+            Self::EraseEvidence { piece, .. } => Some(*piece),
             _ => None,
         }
     }
@@ -491,6 +515,8 @@ pub fn word_zh(word: &str) -> &str {
         "reopen" => "重开",
         "confide" => "托付隐私信息",
         "erase" => "擦除隐私信息",
+        "attach" => "附证",
+        "erase_evidence" => "擦除证据",
         "urge" => "催办",
         "issue" => "吹哨",
         "summon" => "加派",

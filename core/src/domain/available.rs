@@ -5,12 +5,15 @@
 //! content as it may have, once for each target or earlier action that it can
 //! name, and `capture` is asked.
 
+use std::collections::BTreeSet;
+
 use super::action::{Action, BLOWER, Body, Facts, Party, Target, Value, fact};
 use super::deadline;
 use super::directory::{DeviceState, Directory};
+use super::evidence::{Attached, Media, Piece, Shows};
 use super::finding::FindingState;
 use super::history::History;
-use super::ids::{EnvelopeHash, PersonId, PrivateId, RecordId};
+use super::ids::{EnvelopeHash, EvidenceId, PersonId, PrivateId, RecordId, SealedId};
 use super::private::PrivateKind;
 use super::record::{RecordState, capture};
 use super::time::Claim;
@@ -41,6 +44,8 @@ pub struct Available {
     pub answers: Option<EnvelopeHash>,
     /// The personal data that it erases.
     pub item: Option<PrivateId>,
+    /// The evidence that it erases.
+    pub piece: Option<EvidenceId>,
 }
 
 impl Available {
@@ -51,6 +56,7 @@ impl Available {
             party: body.party().map(str::to_owned),
             answers: body.answers(),
             item: body.erases(),
+            piece: body.erases_evidence(),
         }
     }
 }
@@ -97,6 +103,29 @@ fn word() -> String {
     "-".to_owned()
 }
 
+/// What can be done with evidence: adding some, erasing what stands.
+fn of_evidence(evidence: &[Attached]) -> impl Iterator<Item = Body> {
+    let attach = Body::Attach {
+        pieces: vec![Piece {
+            // Nothing has these hashes: they collide with nothing here.
+            id: EvidenceId([0; 32]),
+            sealed: SealedId([0; 32]),
+            size: 1,
+            media: Media::Jpeg,
+            shows: Shows::Scene,
+            taken_at_ms: 0,
+            position: None,
+        }],
+    };
+    let standing = evidence.iter().filter(|it| it.erased.is_none());
+    let pieces: BTreeSet<EvidenceId> = standing.map(|it| it.piece.id).collect();
+    let erasures = pieces.into_iter().map(|piece| Body::EraseEvidence {
+        piece,
+        reason: word(),
+    });
+    std::iter::once(attach).chain(erasures)
+}
+
 fn of_finding(record: RecordId, finding: &FindingState) -> Vec<(Facts, Body)> {
     let mut other = record;
     other.0[0] ^= 1;
@@ -126,6 +155,7 @@ fn of_finding(record: RecordId, finding: &FindingState) -> Vec<(Facts, Body)> {
     let mut candidates: Vec<_> = plain
         .into_iter()
         .chain(erasures)
+        .chain(of_evidence(&finding.evidence))
         .map(|body| (Facts::new(), body))
         .collect();
     let text = || Value::Text(word());
@@ -185,6 +215,7 @@ fn of_whistle(whistle: &WhistleState, viewer: &Viewer<'_>) -> Vec<(Facts, Body)>
         Body::Urge { text: word() },
         Body::Note { text: word() },
     ]);
+    bodies.extend(of_evidence(&whistle.evidence));
     let sides = whistle.targets.keys().map(String::as_str).chain([BLOWER]);
     for party in sides {
         bodies.push(Body::Supervise {

@@ -6,6 +6,7 @@
 use super::action::{Action, BLOWER, Body, Order, Party, RecordKind, Target, Terms, Value, fact};
 use super::deadline;
 use super::directory::Directory;
+use super::evidence;
 use super::finding::{MAX_TEXT, MAX_TITLE, text};
 use super::place::Position;
 use super::reason::Reason;
@@ -48,6 +49,7 @@ pub fn check(action: &Action, directory: &Directory) -> Result<(), Reason> {
         | Body::Cancel { reason }
         | Body::AskEscalation { reason }
         | Body::Erase { reason, .. }
+        | Body::EraseEvidence { reason, .. }
         | Body::Excuse { reason, .. }
         | Body::DeclineSummons { reason, .. }
         | Body::Object { reason, .. }
@@ -98,6 +100,7 @@ pub fn check(action: &Action, directory: &Directory) -> Result<(), Reason> {
         }
         Body::LastHeard { heard } => in_range((1..=MAX_LIST).contains(&heard.len())),
         Body::Merge { into } if *into == action.record => Err(Reason::OutOfRange),
+        Body::Attach { pieces } => evidence::check(pieces),
         Body::Issue(order) => check_order(order, directory),
         Body::Summon { targets } => check_targets(targets, directory),
         _ => Ok(()),
@@ -115,6 +118,9 @@ pub fn fits(
     state: &RecordState,
     directory: &Directory,
 ) -> Result<(), Reason> {
+    if let Body::Attach { pieces } = &action.body {
+        return evidence::fits(pieces, state.evidence());
+    }
     let RecordState::Whistle(whistle) = state else {
         return Ok(());
     };

@@ -12,6 +12,7 @@
 
 use super::action::{Body, Value, fact};
 use super::codes::CategoryCode;
+use super::evidence::{self, Attached};
 use super::history::{Entry, History, Register, Registers, Trace};
 use super::ids::{EnvelopeHash, PersonId, RecordId};
 use super::place::Position;
@@ -128,6 +129,8 @@ pub struct FindingState {
     pub merged_into: Option<RecordId>,
     /// Personal data left beside it.
     pub confided: Confidences,
+    /// What shows it, in the order in which it was attached.
+    pub evidence: Vec<Attached>,
     /// How often somebody was reminded of it.
     pub urges: u32,
     /// The facts.
@@ -149,6 +152,7 @@ impl FindingState {
             self_resolved_by: None,
             merged_into: None,
             confided: Confidences::new(),
+            evidence: Vec::new(),
             urges: 0,
             facts: Registers::new(),
             traces: Vec::new(),
@@ -271,6 +275,9 @@ impl FindingState {
                 Some(confided) if confided.erased.is_some() => return Err(Reason::Erased),
                 Some(confided) => confided.erased = Some((entry.person.clone(), reason.clone())),
             },
+            Body::Attach { .. } | Body::EraseEvidence { .. } => {
+                evidence::apply(&mut self.evidence, entry)?;
+            }
             _ => return Err(Reason::NoSuchTarget),
         }
         Ok(())

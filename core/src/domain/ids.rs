@@ -90,6 +90,15 @@ byte_id!(
     /// SHA-256 of the ciphertext of something confided to a finding.
     PrivateId, 32
 );
+byte_id!(
+    /// SHA-256 of a piece of evidence, as it was taken.
+    EvidenceId, 32
+);
+byte_id!(
+    /// SHA-256 of the ciphertext of a piece of evidence: by this name it is
+    /// kept, sent and asked for.
+    SealedId, 32
+);
 
 impl RecordId {
     /// Draws a new id.

@@ -5,7 +5,7 @@
 //! [`holidays`], [`place`], [`codes`]), who is who ([`directory`]), what can happen ([`order`], [`action`],
 //! [`reason`]), what it amounts to ([`history`], [`finding`], [`whistle`],
 //! [`record`]), who may do it ([`content`], [`rights`], [`available`]), who reads
-//! what is not for everybody ([`private`]), until when ([`deadline`], [`ladder`]),
+//! what is not for everybody ([`private`]), what shows it ([`evidence`]), until when ([`deadline`], [`ladder`]),
 //! who takes over when nobody answers ([`escalation`]), for how long a silent
 //! phone shows what others did ([`lease`]), and what came of it all
 //! ([`statistics`]).
@@ -49,6 +49,8 @@ pub mod rights;
 pub mod available;
 //
 pub mod private;
+//
+pub mod evidence;
 //
 pub mod deadline;
 //

@@ -221,6 +221,18 @@ reasons! {
     Erased "erased"
         "这条隐私信息已经擦除。"
         "This personal data was erased already.";
+    /// No such evidence here.
+    NoSuchEvidence "no_such_evidence"
+        "这里没有这份证据。"
+        "There is no such evidence here.";
+    /// The evidence was erased.
+    EvidenceErased "evidence_erased"
+        "这份证据已经擦除。"
+        "This evidence was erased already.";
+    /// The same bytes are attached already.
+    AttachedAlready "attached_already"
+        "这份证据已经附在这里。"
+        "This evidence is attached here already.";
     /// An unverified conclusion was overtaken by a failed verification.
     Overtaken "overtaken"
         "有人同时核实不通过,以返工为准。"
@@ -255,6 +267,18 @@ reasons! {
     FactNotAllowed "fact_not_allowed"
         "这一步不能改动这些内容。"
         "This action may not write these facts.";
+    /// More pieces than one action or one record may have.
+    TooManyPieces "too_many_pieces"
+        "证据太多:一次最多20份,一条记录最多100份。"
+        "Too many pieces of evidence: at most 20 at once, 100 on one record.";
+    /// Larger than evidence of its kind may be.
+    PieceTooLarge "piece_too_large"
+        "文件太大:照片和文件最大20MiB,录音最大10MiB。"
+        "The file is too large: a photo or file may have 20 MiB, a voice note 10 MiB.";
+    /// Its type does not go with what it shows.
+    WrongMedia "wrong_media"
+        "类型不对:照片须为JPEG、PNG或WebP,录音须为常见音频,文件须为PDF或文本。"
+        "The wrong type: photos are JPEG, PNG or WebP, voice notes a common kind of audio, files PDF or text.";
     /// The record is full.
     RecordFull "record_full"
         "这条记录的操作已达上限(500次)。"

@@ -5,6 +5,7 @@
 use super::action::{Action, RecordKind};
 use super::content;
 use super::directory::{DeviceState, Directory};
+use super::evidence::Attached;
 use super::finding::FindingState;
 use super::history::{Entry, History, Registers, Trace};
 use super::ids::EnvelopeHash;
@@ -92,6 +93,14 @@ impl RecordState {
         traces
             .find(|trace| trace.hash == *hash)
             .map(|trace| trace.reason)
+    }
+
+    /// The evidence, in the order of the actions that attached it.
+    pub fn evidence(&self) -> &[Attached] {
+        match self {
+            Self::Finding(finding) => &finding.evidence,
+            Self::Whistle(whistle) => &whistle.evidence,
+        }
     }
 
     /// The facts.

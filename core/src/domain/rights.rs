@@ -34,7 +34,9 @@ enum Who {
     Answerable,
     /// Scores the other side of the whistle.
     OtherSide,
-    /// Confided what the action is about.
+    /// Acts for any target of the whistle.
+    Summoned,
+    /// Confided or attached what the action is about.
     Confider,
     /// Is the server.
     Server,
@@ -78,8 +80,8 @@ const TABLE: &[Row] = {
     use RecordKind::{Finding, Whistle};
     use Role::{Dispatcher, Member, Secretary, Supervisor};
     use Who::{
-        Answerable, Blower, Confider, OtherSide, Over, Reporter, Server, ServerEscalating, Target,
-        Within,
+        Answerable, Blower, Confider, OtherSide, Over, Reporter, Server, ServerEscalating,
+        Summoned, Target, Within,
     };
     const NEAR: &[Who] = &[Within(Member), Within(Secretary), Within(Dispatcher)];
     const NEAR_OR_SUPERVISING: &[Who] = &[
@@ -134,6 +136,13 @@ const TABLE: &[Row] = {
             &[Confider, Over(Secretary), Over(Dispatcher)],
             None,
         ),
+        row(Finding, &["attach"], NEAR_OR_SUPERVISING, None),
+        row(
+            Finding,
+            &["erase_evidence"],
+            &[Confider, Over(Secretary), Over(Dispatcher)],
+            None,
+        ),
         row(Finding, &["number"], &[Server], None),
         row(Whistle, &["issue"], &[Blower, ServerEscalating], None),
         row(
@@ -154,6 +163,24 @@ const TABLE: &[Row] = {
         ),
         row(Whistle, &["ask_escalation"], &[Over(Secretary)], None),
         row(Whistle, &["note"], NEAR, None),
+        row(
+            Whistle,
+            &["attach"],
+            &[
+                Summoned,
+                Within(Member),
+                Within(Secretary),
+                Within(Supervisor),
+                Within(Dispatcher),
+            ],
+            None,
+        ),
+        row(
+            Whistle,
+            &["erase_evidence"],
+            &[Confider, Over(Secretary), Over(Dispatcher)],
+            None,
+        ),
         row(
             Whistle,
             &[
@@ -281,6 +308,7 @@ impl Asking<'_> {
                 yes(by == Some(&person.id), Reason::NotYours)
             }
             Who::Blower => self.blows(person),
+            Who::Summoned => yes(self.is_summoned(person), Reason::NotATarget),
             Who::Target => {
                 let party = self.action.body.party().unwrap_or_default();
                 yes(self.acts_for(person, party), Reason::NotATarget)
@@ -402,11 +430,16 @@ fn area_of<'a>(action: &'a Action, state: &'a RecordState) -> Option<&'a str> {
     }
 }
 
-/// Who confided what the action is about.
+/// Who confided or attached what the action is about.
 fn confider<'a>(action: &Action, state: &'a RecordState) -> Option<&'a PersonId> {
     match (&action.body, state) {
         (Body::Erase { item, .. }, RecordState::Finding(finding)) => {
             finding.confided.get(item).map(|confided| &confided.by)
+        }
+        (Body::EraseEvidence { piece, .. }, state) => {
+            let mut attached = state.evidence().iter();
+            let standing = attached.find(|it| it.piece.id == *piece && it.erased.is_none());
+            standing.map(|attached| &attached.by)
         }
         _ => None,
     }

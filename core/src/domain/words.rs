@@ -24,6 +24,8 @@ pub fn words(body: &Body) -> Option<&str> {
         | Body::Reopen { reason }
         | Body::Excuse { reason, .. }
         | Body::Cancel { reason }
+        | Body::Erase { reason, .. }
+        | Body::EraseEvidence { reason, .. }
         | Body::AskEscalation { reason }
         | Body::DeclineSummons { reason, .. }
         | Body::Object { reason, .. }

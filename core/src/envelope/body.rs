@@ -8,7 +8,8 @@
 use std::collections::BTreeMap;
 
 use crate::domain::action::{Body, EscalationCause, Level, Order, Party, Target, Terms, Value};
-use crate::domain::ids::{EnvelopeHash, PrivateId, RecordId};
+use crate::domain::evidence::{Media, Piece, Shows};
+use crate::domain::ids::{EnvelopeHash, EvidenceId, PrivateId, RecordId, SealedId};
 use crate::domain::private::PrivateKind;
 
 /// Numbered fields of a body.
@@ -37,6 +38,10 @@ pub fn encode(body: &Body) -> (String, Fields) {
         .into(),
         Body::Erase { item, reason } => {
             [(0, Value::Bytes(item.0.to_vec())), (1, text_of(reason))].into()
+        }
+        Body::Attach { pieces } => [(0, pieces_value(pieces))].into(),
+        Body::EraseEvidence { piece, reason } => {
+            [(0, Value::Bytes(piece.0.to_vec())), (1, text_of(reason))].into()
         }
         Body::Issue(order) => order_fields(order),
         Body::Summon { targets } => [(0, targets_value(targets))].into(),
@@ -205,6 +210,16 @@ fn known(word: &str, fields: &Fields) -> Option<Body> {
         },
         "erase" => Body::Erase {
             item: private(0)?,
+            reason: text(1)?,
+        },
+        "attach" => Body::Attach {
+            pieces: read_pieces(fields.get(&0)?)?,
+        },
+        "erase_evidence" => Body::EraseEvidence {
+            piece: match fields.get(&0) {
+                Some(Value::Bytes(bytes)) => EvidenceId::from_slice(bytes)?,
+                _ => return None,
+            },
             reason: text(1)?,
         },
         "urge" => Body::Urge { text: text(0)? },
@@ -422,6 +437,61 @@ fn read_targets(value: &Value) -> Option<Vec<Target>> {
             }),
             _ => None,
         }
+    };
+    list.iter().map(one).collect()
+}
+
+/// A piece: hash, hash of the ciphertext, bytes, type, what it shows, when, and
+/// where if that is known.
+fn pieces_value(pieces: &[Piece]) -> Value {
+    let one = |piece: &Piece| {
+        let mut parts = vec![
+            Value::Bytes(piece.id.0.to_vec()),
+            Value::Bytes(piece.sealed.0.to_vec()),
+            Value::Int(i64::try_from(piece.size).unwrap_or(i64::MAX)),
+            text_of(piece.media.word()),
+            text_of(piece.shows.word()),
+            Value::Int(piece.taken_at_ms),
+        ];
+        parts.extend(piece.position.map(|it| Value::Text(it.to_string())));
+        Value::List(parts)
+    };
+    Value::List(pieces.iter().map(one).collect())
+}
+
+fn read_pieces(value: &Value) -> Option<Vec<Piece>> {
+    let Value::List(list) = value else {
+        return None;
+    };
+    let one = |value: &Value| {
+        let Value::List(parts) = value else {
+            return None;
+        };
+        let (first, position) = parts.split_at_checked(6)?;
+        let [
+            Value::Bytes(id),
+            Value::Bytes(sealed),
+            Value::Int(size),
+            Value::Text(media),
+            Value::Text(shows),
+            Value::Int(taken_at_ms),
+        ] = first
+        else {
+            return None;
+        };
+        Some(Piece {
+            id: EvidenceId::from_slice(id)?,
+            sealed: SealedId::from_slice(sealed)?,
+            size: u64::try_from(*size).ok()?,
+            media: Media::from_word(media)?,
+            shows: Shows::from_word(shows)?,
+            taken_at_ms: *taken_at_ms,
+            position: match position {
+                [] => None,
+                [Value::Text(position)] => Some(position.parse().ok()?),
+                _ => return None,
+            },
+        })
     };
     list.iter().map(one).collect()
 }

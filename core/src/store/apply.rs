@@ -11,7 +11,8 @@ use super::write::{
     members, record_row, standing, write_record, write_search,
 };
 use super::{
-    ROWS_DIRECTORY, Store, StoreError, authentic, get_meta, private, put_meta, put_progress,
+    ROWS_DIRECTORY, Store, StoreError, authentic, evidence, get_meta, private, put_meta,
+    put_progress,
 };
 use crate::document::rows::{changes_by_receipt, search_text};
 use crate::document::{Document, Member};
@@ -66,7 +67,8 @@ impl Store {
         if applied.erased {
             self.empty_log()?;
         }
-        if !settlement.judgements.is_empty() {
+        let moved = !settlement.judgements.is_empty() || !settlement.evidence.is_empty();
+        if moved || settlement.offer_again || applied.erased {
             // A journal that holds more than it must is put right when the
             // phone is opened next; the reply is saved.
             let _ = self.rewrite_journal();
@@ -114,6 +116,20 @@ impl Store {
         for item in &settlement.private_kept {
             private::confirm(&db, *item)?;
         }
+        for news in &settlement.evidence {
+            evidence::take(&db, news)?;
+            // An erasure that is here already has the last word.
+            let record = news.record;
+            if let (Some((row, kind)), false) =
+                (find_record(&db, record)?, touched.contains_key(&record))
+            {
+                let fresh = None;
+                touched.insert(record, Touched { row, kind, fresh });
+            }
+        }
+        for sealed in &settlement.evidence_kept {
+            evidence::confirm(&db, *sealed)?;
+        }
         applied.records = touched.len();
         if let Some(directory) = directory {
             go_by_its_version(&db, directory, &mut touched)?;
@@ -126,6 +142,7 @@ impl Store {
                 [],
             )?;
             db.execute("UPDATE private SET unsent = 1", [])?;
+            evidence::offer_again(&db)?;
         }
         progress.epoch.clone_from(&settlement.epoch);
         progress.audience.clone_from(&settlement.audience);
@@ -134,6 +151,7 @@ impl Store {
             false => settlement.cursor,
         };
         progress.private_cursor = settlement.private_cursor;
+        progress.evidence_cursor = settlement.evidence_cursor;
         put_progress(&db, progress)?;
         put_head(&db, settlement)?;
         put_contact(&db, contact)?;
@@ -442,6 +460,8 @@ fn drop_record(
         "DELETE FROM whistle WHERE record = ?1",
         "DELETE FROM finding WHERE record = ?1",
         "DELETE FROM private WHERE record = (SELECT record FROM record WHERE id = ?1)",
+        "DELETE FROM evidence WHERE record = (SELECT record FROM record WHERE id = ?1)
+             AND (own = 0 OR arrived_at_ms IS NOT NULL)",
         "DELETE FROM redone WHERE envelope IN (SELECT id FROM envelope WHERE record = ?1)",
         "DELETE FROM outbox WHERE envelope IN (SELECT id FROM envelope WHERE record = ?1)",
         "DELETE FROM envelope WHERE record = ?1",

@@ -5,7 +5,10 @@
 //!    flushed. The first time in each run, and whenever the phone's identity or
 //!    enrolment changes, a *head* goes along: the named values without which
 //!    the phone would be another one, and a *generation* that only grows.
-//! 2. What the server has accepted is taken out by writing the file anew.
+//!    Keys of evidence that the action attaches go along too: without them the
+//!    action would cite what nobody can open.
+//! 2. What the server has accepted, and keys of evidence that it has got, are
+//!    taken out by writing the file anew.
 //! 3. At every opening the two are compared ([`super::opening`]): each mends the
 //!    other, and one flipped bit never hits both.
 //!
@@ -34,14 +37,18 @@ use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::StoreError;
+use super::evidence::OwnPiece;
 use super::key::DatabaseKey;
-use crate::domain::ids::{EnvelopeHash, RecordId};
+use crate::domain::ids::{EnvelopeHash, RecordId, SealedId};
 use crate::envelope::{self, Sealed};
+use crate::evidence::stream::PieceKey;
 
 /// How every frame begins.
 const MAGIC: [u8; 4] = [0xe5, 0x93, 0xa8, b'J'];
 const HEAD: u8 = 1;
 const ENVELOPE: u8 = 2;
+/// The key of a piece of evidence; the frame's hash is that of its ciphertext.
+const KEY: u8 = 3;
 /// Magic, kind, length, record, hash.
 const NAMED: usize = 4 + 1 + 4 + 16 + 32;
 const CHECK: usize = 8;
@@ -85,6 +92,8 @@ pub(super) struct Contents {
     pub head: Option<Head>,
     /// Own actions, oldest first, each once.
     pub envelopes: Vec<Sealed>,
+    /// Own evidence that the server has not got, by its record.
+    pub pieces: Vec<(RecordId, OwnPiece)>,
     /// Actions whose bytes are damaged: all that is left is their name.
     pub lost: Vec<(RecordId, EnvelopeHash)>,
     /// Frames that did not decrypt, heads included.
@@ -147,9 +156,13 @@ impl Journal {
         &mut self,
         head: Option<&Head>,
         sealed: Option<&Sealed>,
+        pieces: &[(RecordId, OwnPiece)],
     ) -> Result<u64, StoreError> {
         let mut frames = Vec::new();
         frames.extend(head.map(|head| self.head_frame(head)).transpose()?);
+        for (record, piece) in pieces {
+            frames.push(self.key_frame(*record, piece)?);
+        }
         frames.extend(
             sealed
                 .map(|sealed| self.envelope_frame(sealed))
@@ -178,9 +191,17 @@ impl Journal {
     }
 
     /// Writes it anew, whole or not at all.
-    pub fn rewrite(&mut self, head: &Head, envelopes: &[Vec<u8>]) -> Result<(), StoreError> {
+    pub fn rewrite(
+        &mut self,
+        head: &Head,
+        envelopes: &[Vec<u8>],
+        pieces: &[(RecordId, OwnPiece)],
+    ) -> Result<(), StoreError> {
         let draft = self.path.with_extension("draft");
         let mut bytes = self.head_frame(head)?;
+        for (record, piece) in pieces {
+            bytes.extend(self.key_frame(*record, piece)?);
+        }
         for envelope in envelopes {
             bytes.extend(self.envelope_frame(&envelope::open(envelope)?)?);
         }
@@ -195,6 +216,12 @@ impl Journal {
 
     fn head_frame(&self, head: &Head) -> Result<Vec<u8>, StoreError> {
         self.frame(HEAD, &[0; 16], &[0; 32], &encode_head(head))
+    }
+
+    fn key_frame(&self, record: RecordId, piece: &OwnPiece) -> Result<Vec<u8>, StoreError> {
+        let mut clear = Zeroizing::new(piece.key.as_bytes().to_vec());
+        clear.push(u8::from(piece.is_photo));
+        self.frame(KEY, &record.0, &piece.sealed.0, &clear)
     }
 
     fn envelope_frame(&self, sealed: &Sealed) -> Result<Vec<u8>, StoreError> {
@@ -274,6 +301,15 @@ impl Contents {
                 Some(head) => self.head = Some(head),
                 None => self.undecipher(header),
             },
+            KEY => match own_piece(header, clear) {
+                Some(piece) => {
+                    let known = |(_, it): &(RecordId, OwnPiece)| it.sealed == piece.sealed;
+                    if !self.pieces.iter().any(known) {
+                        self.pieces.push((header.record, piece));
+                    }
+                }
+                None => self.undecipher(header),
+            },
             _ => match envelope::open(clear) {
                 Ok(sealed) if known.insert(sealed.hash) => self.envelopes.push(sealed),
                 Ok(_) => {}
@@ -307,7 +343,7 @@ impl Header {
         let length = usize::try_from(length).ok()?;
         let is_one = header[..4] == MAGIC
             && header[NAMED..] == digest[..CHECK]
-            && matches!(kind, HEAD | ENVELOPE)
+            && matches!(kind, HEAD | ENVELOPE | KEY)
             && length <= LONGEST;
         is_one.then_some(Self {
             kind,
@@ -317,6 +353,16 @@ impl Header {
             digest,
         })
     }
+}
+
+fn own_piece(header: &Header, clear: &[u8]) -> Option<OwnPiece> {
+    let (is_photo, key) = clear.split_last()?;
+    Some(OwnPiece {
+        sealed: SealedId(header.hash.0),
+        key: PieceKey::from_slice(key)?,
+        is_photo: *is_photo == 1,
+        has_thumbnail: *is_photo == 1,
+    })
 }
 
 /// A nonce that comes from what the frame is about. AES-GCM-SIV gives nothing

@@ -22,11 +22,12 @@ use rusqlite::{Connection, OptionalExtension, ToSql, Transaction, TransactionBeh
 
 use crate::document::WriteError;
 use crate::domain::directory::Directory;
-use crate::domain::ids::EnvelopeHash;
+use crate::domain::ids::{EnvelopeHash, RecordId};
 use crate::envelope::{Chain, OpenError, Sealed};
 use crate::sync::head::{self as feed, SignedHead};
 use crate::sync::plan::Progress;
 
+use evidence::OwnPiece;
 use journal::{Head, Journal};
 use key::DatabaseKey;
 use mark::Mark;
@@ -53,9 +54,13 @@ pub mod room;
 //
 pub mod private;
 //
+pub mod evidence;
+//
+pub mod pieces;
+//
 pub mod search;
 
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 /// Version of the directory that the due times in the rows go by.
 const ROWS_DIRECTORY: &str = "rows_directory_version";
 
@@ -199,7 +204,7 @@ impl Store {
             return Ok(transaction.commit()?);
         }
         let head = next_head(&transaction)?;
-        commit_twice(transaction, &mut self.journal, Some(&head), None)?;
+        commit_twice(transaction, &mut self.journal, Some(&head), None, &[])?;
         self.advance(&head);
         Ok(())
     }
@@ -217,6 +222,7 @@ impl Store {
             directory: unsigned(self.meta("directory_version")?),
             audience: self.meta("audience")?.unwrap_or_default(),
             private_cursor: unsigned(self.meta("private_cursor")?),
+            evidence_cursor: unsigned(self.meta("evidence_cursor")?),
             backlog: self.backlog()?,
             head: self.head()?,
         })
@@ -282,8 +288,9 @@ impl Store {
         let head = head(&transaction)?;
         let envelopes = write::unaccepted(&transaction)?;
         let envelopes: Vec<_> = envelopes.into_iter().map(|(_, bytes)| bytes).collect();
+        let pieces = evidence::unarrived(&transaction)?;
         authentic(&transaction)?;
-        self.journal.rewrite(&head, &envelopes)
+        self.journal.rewrite(&head, &envelopes, &pieces)
     }
 
     /// A generation has begun and is on the disk.
@@ -296,7 +303,7 @@ impl Store {
 }
 
 /// Named values that the server sends again, or that count what it has sent.
-const REPLACEABLE: [&str; 9] = [
+const REPLACEABLE: [&str; 10] = [
     "audience",
     "count",
     "cursor",
@@ -304,6 +311,7 @@ const REPLACEABLE: [&str; 9] = [
     "directory",
     "directory_version",
     "epoch",
+    "evidence_cursor",
     "private_cursor",
     ROWS_DIRECTORY,
 ];
@@ -332,9 +340,10 @@ fn commit_twice(
     journal: &mut Journal,
     head: Option<&Head>,
     sealed: Option<&Sealed>,
+    pieces: &[(RecordId, OwnPiece)],
 ) -> Result<(), StoreError> {
     authentic(&transaction)?;
-    let before = journal.append(head, sealed)?;
+    let before = journal.append(head, sealed, pieces)?;
     let committed = transaction.commit();
     if committed.is_err() {
         journal.cut(before);
@@ -396,5 +405,7 @@ fn put_progress(db: &Connection, progress: &Progress) -> Result<(), StoreError> 
     put_meta(db, "count", &progress.count.cast_signed())?;
     put_meta(db, "digest", &progress.digest)?;
     put_meta(db, "audience", &progress.audience)?;
-    put_meta(db, "private_cursor", &progress.private_cursor.cast_signed())
+    put_meta(db, "private_cursor", &progress.private_cursor.cast_signed())?;
+    let evidence_cursor = progress.evidence_cursor.cast_signed();
+    put_meta(db, "evidence_cursor", &evidence_cursor)
 }

@@ -24,6 +24,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
+use super::evidence;
 use super::journal::{Contents, Head, Journal};
 use super::key::DatabaseKey;
 use super::mark::{Mark, Marked};
@@ -178,12 +179,22 @@ fn unlock(db: &Connection, key: &DatabaseKey) -> Result<(), StoreError> {
     Ok(db.execute_batch("PRAGMA cipher_log_level = NONE; PRAGMA cipher_compatibility = 4;")?)
 }
 
+/// How each version follows from the one before.
+const SCHEMA: [&str; SCHEMA_VERSION as usize] =
+    [include_str!("schema_v1.sql"), include_str!("schema_v2.sql")];
+
 fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
     match version {
-        0 => {
-            let transaction = db.transaction()?;
-            transaction.execute_batch(include_str!("schema_v1.sql"))?;
+        0..SCHEMA_VERSION => {
+            let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            // Another process may have been here meanwhile.
+            let version: i64 =
+                transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+            let done = usize::try_from(version).unwrap_or(0);
+            for step in SCHEMA.iter().skip(done) {
+                transaction.execute_batch(step)?;
+            }
             transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
             Ok(transaction.commit()?)
         }
@@ -262,6 +273,7 @@ impl Store {
             }
         }
         queue(&transaction, &lost)?;
+        evidence::bring_back(&transaction, &contents.pieces)?;
         put_chain(&transaction, chain)?;
         authentic(&transaction)?;
         transaction.commit()?;
@@ -278,11 +290,15 @@ impl Store {
         let held = unaccepted(&self.db)?;
         let held: BTreeSet<_> = held.iter().map(|(hash, _)| *hash).collect();
         let journalled: BTreeSet<_> = contents.envelopes.iter().map(|it| it.hash).collect();
+        let pieces = evidence::unarrived(&self.db)?;
+        let pieces: BTreeSet<_> = pieces.iter().map(|(_, it)| it.sealed).collect();
+        let kept: BTreeSet<_> = contents.pieces.iter().map(|(_, it)| it.sealed).collect();
         authentic(&self.db)?;
         Ok(contents.is_whole()
             && ours.generation == theirs.generation
             && lasting(&ours) == lasting(theirs)
-            && held == journalled)
+            && held == journalled
+            && pieces == kept)
     }
 }
 

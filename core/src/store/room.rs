@@ -102,7 +102,7 @@ fn size(path: &Path) -> io::Result<u64> {
 }
 
 /// Bytes of everything in a folder.
-fn weigh(folder: &Path) -> io::Result<u64> {
+pub(super) fn weigh(folder: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

@@ -32,6 +32,7 @@ use rand::Rng;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 
+use super::evidence::{self, OwnPiece};
 use super::journal::{Contents, Head, sync_folder};
 use super::mark::{Mark, Marked};
 use super::opening::{connect, extend, put_chain, put_head};
@@ -217,6 +218,8 @@ pub(super) fn start_over(
             lost += 1;
         }
     }
+    let pieces = contents.pieces.iter().chain(&rescued.pieces);
+    evidence::bring_back(&transaction, &pieces.cloned().collect::<Vec<_>>())?;
     let incident = Incident {
         at_ms: files.wall_ms,
         why,
@@ -331,6 +334,7 @@ struct Rescued {
     salvaged: Vec<Salvaged>,
     incidents: Vec<Incident>,
     directory: Vec<(&'static str, Value)>,
+    pieces: Vec<(RecordId, OwnPiece)>,
 }
 
 impl Rescued {
@@ -362,6 +366,7 @@ impl Rescued {
             accepted: ask(files, accepted),
             salvaged: ask(files, salvaged),
             incidents: ask(files, incidents),
+            pieces: ask(files, evidence::unarrived),
             directory: ask(files, |db| {
                 let mut values = Vec::new();
                 for name in ["directory", "directory_version"] {

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
+use super::evidence::OwnPiece;
 use super::salvage::settle;
 use super::search::grams;
 use super::{
-    ROWS_DIRECTORY, Store, StoreError, authentic, commit_twice, get_meta, next_head, private,
-    put_meta, put_progress,
+    ROWS_DIRECTORY, Store, StoreError, authentic, commit_twice, evidence, get_meta, next_head,
+    private, put_meta, put_progress,
 };
 use crate::document::rows::{FindingRow, Rows, WhistleRow, project, search_text};
 use crate::document::{Document, Member};
@@ -29,6 +30,8 @@ use crate::sync::wire::Standing;
 pub struct Along<'a> {
     /// The personal data that it confides.
     pub confided: Option<&'a SealedText>,
+    /// The evidence that it attaches; its files are on the disk.
+    pub attached: &'a [OwnPiece],
     /// An action that was not accepted, which it redoes.
     pub instead_of: Option<EnvelopeHash>,
     /// An action of a former device, which it redoes.
@@ -56,6 +59,9 @@ impl Store {
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         if let Some(confided) = along.confided {
             private::keep(&transaction, document.id(), confided, true)?;
+        }
+        for piece in along.attached {
+            evidence::keep(&transaction, document.id(), piece)?;
         }
         let record = record_row(&transaction, document.kind(), document.id())?;
         let envelope = insert_envelope(&transaction, record, sealed, Standing::Pending, OWN)?;
@@ -85,14 +91,17 @@ impl Store {
             true => None,
             false => Some(next_head(&transaction)?),
         };
-        commit_twice(transaction, &mut self.journal, head.as_ref(), Some(sealed))?;
+        let pieces = along.attached.iter().cloned();
+        let pieces: Vec<_> = pieces.map(|piece| (document.id(), piece)).collect();
+        let journal = &mut self.journal;
+        commit_twice(transaction, journal, head.as_ref(), Some(sealed), &pieces)?;
         if let Some(head) = head {
             self.advance(&head);
         }
         if destroyed {
             self.empty_log()?;
         }
-        if along.salvaged.is_some() {
+        if destroyed || along.salvaged.is_some() {
             // What is settled may stay in the journal until the next opening.
             let _ = self.rewrite_journal();
         }
@@ -127,6 +136,7 @@ impl Store {
             cursor: super::unsigned(get_meta(&transaction, "cursor")?),
             audience: get_meta(&transaction, "audience")?.unwrap_or_default(),
             private_cursor: super::unsigned(get_meta(&transaction, "private_cursor")?),
+            evidence_cursor: super::unsigned(get_meta(&transaction, "evidence_cursor")?),
             ..super::Progress::default()
         };
         {
@@ -344,7 +354,8 @@ pub(super) fn write_record(
         Rows::Finding(row) => write_finding(db, record, &row)?,
         Rows::Whistle(row) => write_whistle(db, record, &row)?,
     }
-    private::destroy_erased(db, state)
+    let evidence = evidence::destroy_erased(db, state)?;
+    Ok(private::destroy_erased(db, state)? || evidence)
 }
 
 /// Writes the search text of one record. Where many are written, all of them

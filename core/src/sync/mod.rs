@@ -21,6 +21,8 @@ pub mod wire;
 //
 pub mod head;
 // In the order of the sentences above.
+pub mod evidence;
+//
 pub mod plan;
 //
 pub mod pin;

@@ -3,7 +3,7 @@
 use crate::domain::ids::EnvelopeHash;
 
 use super::head::Head;
-use super::wire::{CitedHead, PrivateItem, Receipt, SyncRequest};
+use super::wire::{CitedHead, EvidenceKey, PrivateItem, Receipt, SyncRequest};
 
 /// Most bytes of envelopes in one request.
 pub const PUSH_BUDGET_BYTES: usize = 512 * 1024;
@@ -14,6 +14,8 @@ pub const PULL_BUDGET_BYTES: u32 = 1024 * 1024;
 
 /// Most pieces of personal data in one request.
 pub const PUSH_PRIVATE: u32 = 64;
+/// Most keys of evidence in one request.
+pub const PUSH_KEYS: u32 = 256;
 
 /// Where a phone stands with its server.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -32,6 +34,8 @@ pub struct Progress {
     pub audience: Vec<u8>,
     /// Position up to which all personal data has been stored.
     pub private_cursor: u64,
+    /// Position up to which it is known what became of evidence.
+    pub evidence_cursor: u64,
     /// Envelopes that no verdict has named yet.
     pub backlog: u64,
     /// The newest head of the feed that was verified, of the life in `epoch`.
@@ -76,6 +80,7 @@ pub fn plan(
     progress: &Progress,
     outbox: &[Queued],
     private: Vec<PrivateItem>,
+    evidence: Vec<EvidenceKey>,
     app: &str,
 ) -> SyncRequest {
     let mut room = PUSH_BUDGET_BYTES;
@@ -113,6 +118,8 @@ pub fn plan(
         audience: progress.audience.clone(),
         private,
         private_cursor: progress.private_cursor,
+        evidence: Some(evidence).filter(|keys| !keys.is_empty()),
+        evidence_cursor: Some(progress.evidence_cursor).filter(|at| *at > 0),
         backlog: match u32::try_from(progress.backlog).unwrap_or(u32::MAX) {
             0 => None,
             backlog => Some(backlog),

@@ -8,12 +8,13 @@ use ed25519_dalek::VerifyingKey;
 use zeroize::Zeroizing;
 
 use crate::domain::directory::DeviceState;
-use crate::domain::ids::{EnvelopeHash, PrivateId, RecordId};
+use crate::domain::ids::{EnvelopeHash, PrivateId, RecordId, SealedId};
 use crate::domain::reason::Reason;
 use crate::envelope::{self, Sealed};
 use crate::seal::{self, SealedText};
 
 use super::edition::KeyChange;
+use super::evidence::News;
 use super::head::{Contradiction, Head, SignedHead, compare};
 use super::wire::{self, Judgement, Standing, SyncReply};
 
@@ -93,6 +94,12 @@ pub struct Settlement {
     pub private_kept: Vec<PrivateId>,
     /// The position after storing all of it.
     pub private_cursor: u64,
+    /// What became of evidence.
+    pub evidence: Vec<News>,
+    /// Evidence whose key the server has confirmed.
+    pub evidence_kept: Vec<SealedId>,
+    /// The position after storing all of it.
+    pub evidence_cursor: u64,
     /// The newest head of the feed, signed by the server.
     pub head: Option<SignedHead>,
     /// That head contradicts the one held: both are kept, the older is cited on.
@@ -106,6 +113,8 @@ pub struct Settlement {
 pub struct Known<'a> {
     /// The life that the request was made for; empty before first contact.
     pub epoch: &'a [u8],
+    /// The position of evidence that the request was made for.
+    pub evidence_cursor: u64,
     /// The newest head verified in that life.
     pub head: Option<Head>,
     /// The key that the phone was enrolled with.
@@ -206,6 +215,23 @@ pub fn settle(
         private_cursor: match reply.start_over || another_life {
             true => 0,
             false => reply.private_cursor,
+        },
+        evidence: reply
+            .evidence
+            .iter()
+            .flatten()
+            .map(News::from_wire)
+            .collect::<Result<_, _>>()?,
+        evidence_kept: reply
+            .evidence_kept
+            .iter()
+            .flatten()
+            .map(|sealed| SealedId::from_slice(sealed))
+            .collect::<Option<_>>()
+            .ok_or(SettleError::Malformed("hash of evidence"))?,
+        evidence_cursor: match reply.start_over || another_life {
+            true => 0,
+            false => reply.evidence_cursor.unwrap_or(known.evidence_cursor),
         },
         head,
         contradiction,

@@ -26,6 +26,10 @@ use crate::device::enrol::PendingEnrolment;
 use crate::device::{Device, DeviceError, SyncOutcome};
 use crate::domain::time::Moment;
 
+mod evidence;
+
+pub use evidence::{Carried, EvidenceReport};
+
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest wait for a whole exchange.
@@ -320,11 +324,6 @@ impl Transport {
         token: Option<&str>,
         body: Vec<u8>,
     ) -> Result<Vec<u8>, TransportError> {
-        let unreachable = |error: reqwest::Error| match self.wrong_pin.swap(false, Ordering::SeqCst)
-        {
-            true => TransportError::WrongPin,
-            false => TransportError::Unreachable(chain(&error)),
-        };
         let mut request = self
             .client
             .post(format!("{}{path}", self.base))
@@ -333,22 +332,48 @@ impl Transport {
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
+        Ok(self.ask(request, MAX_BODY_BYTES).await?.body)
+    }
+
+    /// Sends a request and reads the answer, at most `most` bytes.
+    async fn ask(
+        &self,
+        request: reqwest::RequestBuilder,
+        most: usize,
+    ) -> Result<Answered, TransportError> {
+        let unreachable = |error: reqwest::Error| match self.wrong_pin.swap(false, Ordering::SeqCst)
+        {
+            true => TransportError::WrongPin,
+            false => TransportError::Unreachable(chain(&error)),
+        };
         let mut response = request.send().await.map_err(unreachable)?;
         let status = response.status();
+        let offset = response.headers().get("upload-offset");
+        let offset = offset.and_then(|offset| offset.to_str().ok()?.parse().ok());
         let retry_after = response.headers().get("retry-after");
         let retry_after_s = retry_after.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
         let mut reply = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if reply.len() + chunk.len() > MAX_BODY_BYTES {
+            if reply.len() + chunk.len() > most {
                 return Err(TransportError::TooLarge);
             }
             reply.extend_from_slice(&chunk);
         }
         match status.is_success() {
-            true => Ok(reply),
+            true => Ok(Answered {
+                body: reply,
+                offset,
+            }),
             false => Err(refusal(status.as_u16(), retry_after_s, &reply)),
         }
     }
+}
+
+/// An answer that was none of an error.
+struct Answered {
+    body: Vec<u8>,
+    /// `Upload-Offset`, if it has one.
+    offset: Option<u64>,
 }
 
 /// The server's own account of an error, or the bare status.

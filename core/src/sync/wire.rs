@@ -95,6 +95,14 @@ pub struct SyncRequest {
     /// Position up to which the phone has all personal data meant for it.
     #[n(21)]
     pub private_cursor: u64,
+    /// Keys of evidence that the server has not confirmed yet; left out if
+    /// there are none.
+    #[n(24)]
+    pub evidence: Option<Vec<EvidenceKey>>,
+    /// Position up to which the phone knows what became of evidence; left out
+    /// at the beginning.
+    #[n(25)]
+    pub evidence_cursor: Option<u64>,
 }
 
 /// A head of the feed as a phone cites it.
@@ -187,6 +195,74 @@ pub struct SyncReply {
     /// Ids of pushed personal data that need not be sent again, 32 bytes each.
     #[n(22)]
     pub private_kept: Vec<ByteVec>,
+    /// What became of evidence on this phone's records, as far as it is news to
+    /// it; left out if there is none.
+    #[n(24)]
+    pub evidence: Option<Vec<EvidenceNews>>,
+    /// The new position; left out if it is the one of the request.
+    #[n(25)]
+    pub evidence_cursor: Option<u64>,
+    /// Ciphertext hashes of pushed keys that need not be sent again, 32 bytes
+    /// each; left out if there are none.
+    #[n(26)]
+    pub evidence_kept: Option<Vec<ByteVec>>,
+}
+
+/// The key of a piece of evidence on its way to the server.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub struct EvidenceKey {
+    /// The record that it is attached to, 16 bytes.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub record: Vec<u8>,
+    /// SHA-256 of the ciphertext, 32 bytes.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub sealed: Vec<u8>,
+    /// The key, 32 bytes.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub key: Vec<u8>,
+}
+
+impl std::fmt::Debug for EvidenceKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The key belongs into no log.
+        write!(f, "EvidenceKey({} bytes)", self.key.len())
+    }
+}
+
+/// How far a piece of evidence has come. Said again, whole, whenever it has
+/// come further.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub struct EvidenceNews {
+    /// The record that it is attached to, 16 bytes.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub record: Vec<u8>,
+    /// SHA-256 of the ciphertext, 32 bytes.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub sealed: Vec<u8>,
+    /// The key, 32 bytes; left out while the server has not got it.
+    #[n(2)]
+    pub key: Option<ByteVec>,
+    /// When the server had all of it and its hashes were right, milliseconds;
+    /// left out before.
+    #[n(3)]
+    pub arrived_at_ms: Option<i64>,
+    /// Whether the server has delivered it, or a thumbnail of it, to another
+    /// device than the one that brought it.
+    #[n(4)]
+    pub seen: bool,
+}
+
+impl std::fmt::Debug for EvidenceNews {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The key belongs into no log.
+        write!(
+            f,
+            "EvidenceNews({:?}, key: {}, seen: {})",
+            self.arrived_at_ms,
+            self.key.is_some(),
+            self.seen
+        )
+    }
 }
 
 /// Personal data on its way; its id is the SHA-256 of the ciphertext.

@@ -260,3 +260,44 @@ CREATE TABLE audit (
     content  BLOB                           -- SHA-256 of what it put in place
 ) STRICT;
 CREATE INDEX audit_restores ON audit (position) WHERE what = 'restore';
+
+-- Evidence, a row for each record that a piece is attached to. The bytes are
+-- elsewhere: see `evidence`.
+CREATE TABLE evidence (
+    id             INTEGER NOT NULL PRIMARY KEY,
+    record         INTEGER NOT NULL REFERENCES record (id),
+    sealed         BLOB NOT NULL,             -- SHA-256 of the ciphertext
+    piece          BLOB NOT NULL,             -- SHA-256 of the bytes, as signed
+    size           INTEGER NOT NULL,          -- bytes before sealing, as signed
+    media          TEXT NOT NULL,
+    shows          TEXT NOT NULL,
+    person         TEXT NOT NULL,             -- who attached it
+    attached_at_ms INTEGER NOT NULL,          -- when that action came
+    key            BLOB,                      -- NULL before it comes and after it is destroyed
+    arrived_at_ms  INTEGER,                   -- all of it is here, and its hashes are right
+    device         BLOB,                      -- that brought it
+    thumbnail      INTEGER NOT NULL,          -- 0 none, 1 kept, 2 none can be made
+    seen           INTEGER NOT NULL,          -- delivered to another device
+    shared         INTEGER NOT NULL,          -- an accepted action attaches it
+    erased         INTEGER NOT NULL,
+    UNIQUE (record, sealed)
+) STRICT;
+CREATE INDEX evidence_by_name ON evidence (sealed);
+CREATE INDEX evidence_of_day ON evidence (device, arrived_at_ms);
+-- Changes of those rows, each at its newest position; none is used twice.
+CREATE TABLE evidence_news (
+    position INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    evidence INTEGER NOT NULL UNIQUE REFERENCES evidence (id)
+) STRICT;
+-- Uploads that are not finished; their bytes are files, the offset is a length.
+CREATE TABLE upload (
+    device     BLOB NOT NULL,
+    sealed     BLOB NOT NULL,
+    length     INTEGER NOT NULL,
+    expires_ms INTEGER NOT NULL,
+    PRIMARY KEY (device, sealed)
+) STRICT, WITHOUT ROWID;
+-- Erased pieces whose bytes are still to be removed.
+CREATE TABLE evidence_trash (
+    sealed BLOB NOT NULL PRIMARY KEY
+) STRICT, WITHOUT ROWID;

@@ -14,7 +14,11 @@ use shaodao_core::sync::wire::{MAX_PUSHED, WireError};
 use crate::app::SyncFailed;
 use crate::db::DbError;
 use crate::engine::EngineError;
+use crate::evidence::Refused;
 use crate::writer::WriteFailed;
+
+/// When room is looked for again, seconds.
+const FULL_WAIT_S: u64 = 600;
 
 /// An error as a caller sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -177,6 +181,42 @@ impl ApiError {
         )
     }
 
+    pub(super) fn tus_version() -> Self {
+        Self::new(
+            StatusCode::PRECONDITION_FAILED,
+            "tus_version",
+            "照片上传须用tus 1.0.0协议(Tus-Resumable: 1.0.0)。",
+            "Uploads speak tus 1.0.0; the request must say Tus-Resumable: 1.0.0.",
+        )
+    }
+
+    pub(super) fn tus_malformed() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "tus_malformed",
+            "上传请求缺少必需的内容,或格式不正确,没有处理。",
+            "A header that this upload needs is missing or does not read; nothing was processed.",
+        )
+    }
+
+    pub(super) fn not_an_offset_stream() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "not_an_offset_stream",
+            "上传内容的类型须为application/offset+octet-stream。",
+            "The body must be of type application/offset+octet-stream.",
+        )
+    }
+
+    pub(super) fn range_not_there(length: u64) -> Self {
+        Self::new(
+            StatusCode::RANGE_NOT_SATISFIABLE,
+            "range_not_there",
+            format!("这份证据只有{length}字节。"),
+            format!("This evidence has {length} bytes."),
+        )
+    }
+
     pub(super) fn unknown_path() -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
@@ -258,6 +298,99 @@ impl From<SyncFailed> for ApiError {
         match error {
             SyncFailed::Write(error) => error.into(),
             SyncFailed::OverQuota(over) => Self::daily_limit(over.wait_s),
+        }
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        let mismatch = StatusCode::from_u16(460).unwrap_or(StatusCode::CONFLICT);
+        match refused {
+            Refused::NoSuch => Self::new(
+                StatusCode::NOT_FOUND,
+                "no_such_evidence",
+                "没有这份证据,或者不是给您看的。",
+                "There is no such evidence, or it is not for you.",
+            ),
+            Refused::Erased => Self::new(
+                StatusCode::GONE,
+                "evidence_erased",
+                "这份证据已经擦除。",
+                "This evidence was erased.",
+            ),
+            Refused::Offset { offset } => Self::new(
+                StatusCode::CONFLICT,
+                "evidence_offset",
+                format!("服务器已有{offset}字节,请从那里接着传。"),
+                format!("{offset} bytes are here; go on from there."),
+            ),
+            Refused::Busy => Self::new(
+                StatusCode::LOCKED,
+                "evidence_busy",
+                "这份证据正由另一个请求上传,稍后再传。",
+                "Another request is bringing this evidence; try again in a moment.",
+            ),
+            Refused::Size { wanted } => Self::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "evidence_size",
+                format!("长度与签名的操作不符,应为{wanted}字节。"),
+                format!("The signed action says that there are {wanted} bytes."),
+            ),
+            Refused::TooMuch => Self::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "evidence_size",
+                "传来的比签名的操作所说的多,这次的不算。",
+                "More came than the signed action says; this request does not count.",
+            ),
+            Refused::Hash => Self::new(
+                mismatch,
+                "evidence_hash",
+                "传来的与签名的操作不符,已丢弃,请从头再传。",
+                "What came is not what was signed; it was dropped, begin again.",
+            ),
+            Refused::Checksum => Self::new(
+                mismatch,
+                "evidence_checksum",
+                "这一段的校验和不对,这一段不算。",
+                "The checksum of this request is wrong; it does not count.",
+            ),
+            Refused::Key => Self::new(
+                StatusCode::TOO_EARLY,
+                "evidence_key",
+                "已全部传到,但还没有收到密钥,请先同步。",
+                "All of it is here, but its key is not; sync first.",
+            ),
+            Refused::Full => Self {
+                retry_after_s: Some(FULL_WAIT_S),
+                ..Self::new(
+                    StatusCode::INSUFFICIENT_STORAGE,
+                    "evidence_full",
+                    "服务器存放证据的空间已满,照片和录音留在手机上,以后再传;操作照常上传。",
+                    "The server has no room for evidence; photos and voice notes stay on the phone \
+                     and are sent later. Actions go on as usual.",
+                )
+            },
+            Refused::Quota { wait_s } => Self {
+                retry_after_s: Some(wait_s),
+                ..Self::new(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "evidence_quota",
+                    "这台手机今天上传的证据已达上限,其余的都还在手机上,明天自动再传。",
+                    "This phone has reached its limit of evidence for today; the rest stays on the \
+                     phone and is sent tomorrow.",
+                )
+            },
+            Refused::TooSlow | Refused::Cut => Self::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "evidence_cut",
+                "连接断了或太慢,已到的都算,请接着传。",
+                "The connection broke or was too slow; what came counts, go on from there.",
+            ),
+            Refused::Write(error) => error.into(),
+            error @ (Refused::Objects(_) | Refused::File(_)) => {
+                tracing::error!(%error, "evidence failed");
+                Self::failed()
+            }
         }
     }
 }

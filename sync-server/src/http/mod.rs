@@ -15,7 +15,7 @@ use axum::extract::{Extension, MatchedPath, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, options, post};
 use axum::{Json, Router};
 use tokio::time::Instant;
 
@@ -40,6 +40,8 @@ mod places;
 //
 mod rates;
 //
+mod evidence;
+//
 mod error;
 
 pub use serve::serve;
@@ -59,6 +61,8 @@ struct Edge {
     limits: Limits,
     rates: Option<Rates>,
     open: Places<DeviceId>,
+    /// Requests about evidence.
+    evidence: Places<DeviceId>,
 }
 
 /// All routes of the server, for one process: sizes are limited, how often
@@ -69,7 +73,7 @@ pub fn router(app: Arc<App>) -> Router {
 
 /// All routes of the server, with all limits.
 pub fn limited_router(app: Arc<App>, limits: Limits) -> Router {
-    let rates = Rates::new(&limits);
+    let rates = Rates::new(&limits, app.evidence.settings());
     routes(app, limits, Some(rates))
 }
 
@@ -78,12 +82,30 @@ fn routes(app: Arc<App>, limits: Limits, rates: Option<Rates>) -> Router {
         limits,
         rates,
         open: Places::new(AT_ONCE),
+        evidence: Places::new(app.evidence.settings().at_once),
     });
     let mut routes = Router::new()
         .route("/v1/sync", post(sync))
         .route("/v1/enrol", post(enrol))
         .route("/v1/enrol/reveal", post(reveal))
         .route("/v1/session", post(session))
+        .route(
+            "/v1/evidence",
+            options(evidence::options).post(evidence::create),
+        )
+        .route(
+            "/v1/evidence/{sealed}",
+            get(evidence::get)
+                .head(evidence::head)
+                .patch(evidence::patch)
+                .delete(evidence::delete)
+                .post(evidence::overridden)
+                .options(evidence::options),
+        )
+        .route(
+            "/v1/evidence/{sealed}/thumbnail",
+            get(evidence::thumbnail).put(evidence::keep_thumbnail),
+        )
         .route("/v1/live", get(live))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
@@ -194,6 +216,10 @@ async fn ready(State(app): State<Arc<App>>) -> Result<String, ApiError> {
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Response {
+    if let Ok(free) = app.evidence.free_bytes() {
+        let free_bytes = &app.metrics.evidence.free_bytes;
+        free_bytes.set(i64::try_from(free).unwrap_or(i64::MAX));
+    }
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], app.metrics.text()).into_response()
 }
@@ -223,6 +249,7 @@ async fn set_clock(
         })
         .await?;
     let escalated = app.watch_deadlines().await?;
+    app.evidence.sweep(&app).await?;
     Ok(Json(Fired { now_ms, escalated }))
 }
 

@@ -18,6 +18,7 @@ use governor::{Quota, RateLimiter};
 
 use shaodao_core::domain::ids::DeviceId;
 
+use crate::evidence::settings::Settings;
 use crate::limits::Limits;
 
 /// Buckets kept at once; 100,000 of them take some 10 MB.
@@ -36,6 +37,7 @@ pub(super) struct TooOften {
 pub(super) struct Rates<C: Clock = MonotonicClock> {
     addresses: Buckets<Network, C>,
     devices: Buckets<DeviceId, C>,
+    evidence: Buckets<DeviceId, C>,
 }
 
 /// Who shares a bucket: an IPv4 address, or an IPv6 /64 network, which is what
@@ -57,17 +59,18 @@ impl Network {
 
 impl Rates {
     /// Full buckets, on the machine's monotonic clock.
-    pub(super) fn new(limits: &Limits) -> Self {
-        Self::with_clock(limits, MonotonicClock)
+    pub(super) fn new(limits: &Limits, evidence: &Settings) -> Self {
+        Self::with_clock(limits, evidence, MonotonicClock)
     }
 }
 
 impl<C: Clock + Clone> Rates<C> {
     /// Full buckets on any clock.
-    pub(super) fn with_clock(limits: &Limits, clock: C) -> Self {
+    pub(super) fn with_clock(limits: &Limits, evidence: &Settings, clock: C) -> Self {
         Self {
             addresses: Buckets::new(limits.address_rate, limits.address_burst, clock.clone()),
-            devices: Buckets::new(limits.device_rate, limits.device_burst, clock),
+            devices: Buckets::new(limits.device_rate, limits.device_burst, clock.clone()),
+            evidence: Buckets::new(evidence.rate, evidence.burst, clock),
         }
     }
 
@@ -79,7 +82,15 @@ impl<C: Clock + Clone> Rates<C> {
         self.addresses.take(Network::of(address), weight)
     }
 
-    /// A request of a session.
+    /// A request of a session about evidence.
+    ///
+    /// # Errors
+    /// [`TooOften`].
+    pub(super) fn evidence(&self, device: DeviceId) -> Result<(), TooOften> {
+        self.evidence.take(device, 1)
+    }
+
+    /// Any other request of a session.
     ///
     /// # Errors
     /// [`TooOften`].
@@ -149,7 +160,7 @@ mod tests {
             ..Limits::default()
         };
         let clock = FakeRelativeClock::default();
-        let rates = Rates::with_clock(&limits, clock.clone());
+        let rates = Rates::with_clock(&limits, &Settings::default(), clock.clone());
         let [li, wang] = [DeviceId([1; 16]), DeviceId([2; 16])];
         for _ in 0..3 {
             assert_eq!(rates.device(li), Ok(()));

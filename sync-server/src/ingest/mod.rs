@@ -275,6 +275,7 @@ impl Engine {
             let id = engine.store(record, sealed, stored, &judgement)?;
             engine.project(record, document, &state)?;
             engine.publish(record, id, &state)?;
+            engine.follow_evidence(record, &action.body, &state)?;
             Ok(judgement)
         })?;
         if judgement.standing == Standing::Accepted && has_consequences(&action.body) {
@@ -375,6 +376,7 @@ impl Engine {
         if judgement.standing == Standing::Quarantined {
             self.tell_person(id, sealed)?;
         }
+        self.expect_evidence(record, sealed)?;
         self.note(id)?;
         Ok(judgement)
     }

@@ -11,6 +11,7 @@
 //! 4. `derived` makes the read model again beside the real one, from the
 //!    envelopes, and compares row by row.
 //! 5. `envelopes` checks every signature.
+//! 6. Where it is asked for, [`crate::evidence::inspect`] reads every piece.
 //!
 //! All of it reads one snapshot and changes nothing; a running server goes on.
 //! Who may read what (`audience`, `feed_key`) and what passes (tickets,
@@ -43,6 +44,9 @@ pub struct Report {
     pub signatures: u64,
     /// Records projected again.
     pub records: u64,
+    /// Pieces of evidence read, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<u64>,
     /// Every row that does not fit, in the order of the walk.
     pub bad: Vec<Bad>,
     #[serde(skip)]
@@ -84,6 +88,11 @@ impl Report {
     /// Nothing was found.
     pub fn is_clean(&self) -> bool {
         self.bad.is_empty()
+    }
+
+    /// Adds what was found elsewhere than in the database.
+    pub(crate) fn add(&mut self, table: &'static str, row: impl ToString, problem: &str) {
+        self.bad(table, row, problem);
     }
 
     fn bad(&mut self, table: &'static str, row: impl ToString, problem: impl Into<String>) {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use shaodao_core::device::{Captured, Draft};
-use shaodao_core::domain::action::{Body, Facts, RecordKind};
+use shaodao_core::domain::action::{Body, Facts, RecordKind, Value, fact};
 use shaodao_core::explain::Sentence;
 
 use super::{Done, Hand, done_json, kind_of, said};
@@ -56,7 +56,13 @@ impl Hand {
                 ),
             ));
         }
-        self.act(Draft::new(RecordKind::Finding, facts, Body::Report))
+        let position = facts.get(fact::POSITION).and_then(|value| match value {
+            Value::Text(text) => text.parse().ok(),
+            _ => None,
+        });
+        let captured = self.capture(Draft::new(RecordKind::Finding, facts, Body::Report))?;
+        let answer = self.saved(&captured, "report");
+        self.with_photos(&captured, position, &report.photos, answer)
     }
 
     /// Reports one finding a line and answers each line once it is on the disk.

@@ -85,10 +85,13 @@ impl Hand {
         let mut answer = view.record(&record, stage, &next);
         let (text, confided) = self.confidences(&record)?;
         answer.text.push_str(&text);
+        let (text, evidence) = self.evidence_of(&record)?;
+        answer.text.push_str(&text);
         let (text, outlook) = self.outlook(&record)?;
         answer.text.push_str(&text);
         if let Some(fields) = answer.json.as_object_mut() {
             fields.insert("confided".to_owned(), confided);
+            fields.insert("evidence".to_owned(), evidence);
             fields.insert("outlook".to_owned(), outlook);
         }
         self.beside(&record, &mut answer)?;
@@ -334,6 +337,10 @@ impl Hand {
                 counts.findings, counts.conflicts, counts.whistles, counts.outbox
             ),
         ));
+        let (arrivals, _) = store.own_arrivals().map_err(failed)?;
+        if let Some(line) = self.arrivals_line()? {
+            text.push_str(&format!("{line}\n"));
+        }
         if let Some(blind) = &blind {
             let sentence = Sentence::from(blind);
             text.push_str(&format!("⚠ {}\n", self.lang.pick(sentence.zh, sentence.en)));
@@ -406,6 +413,7 @@ impl Hand {
                 "whistles": counts.whistles,
                 "conflicts": counts.conflicts,
                 "outbox": counts.outbox,
+                "evidence": { "pieces": arrivals.pieces, "arrived": arrivals.arrived },
                 "last_contact_ms": contact.map(|contact| contact.server_ms),
                 "put_off": put_off,
                 "incidents": incidents.iter().map(incident_json).collect::<Vec<_>>(),

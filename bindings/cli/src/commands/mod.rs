@@ -22,6 +22,7 @@ mod network;
 //
 mod findings;
 //
+mod evidence;
 mod private;
 mod statistics;
 mod whistles;
@@ -102,9 +103,7 @@ impl Hand {
                     Body::Note { text },
                 ))
             }
-            Command::SelfResolve { finding, text } => {
-                self.on_finding(&finding, Body::SelfResolve { text })
-            }
+            Command::SelfResolve(resolved) => self.self_resolve(resolved),
             Command::Review { finding, outcome } => {
                 let Outcome { failed, text } = outcome;
                 let passed = !failed;
@@ -134,6 +133,15 @@ impl Hand {
                 item,
                 reason,
             } => self.erase(&finding, &item, reason),
+            Command::Attach(attach) => self.attach(&attach),
+            Command::Evidence { record } => self.evidence(&record),
+            Command::Fetch(fetch) => self.fetch(&fetch),
+            Command::EraseEvidence {
+                record,
+                piece,
+                reason,
+            } => self.erase_evidence(&record, &piece, reason),
+            Command::Keep { form } => self.keep(form),
             Command::Whistle(order) => self.whistle(order),
             Command::Summon { whistle, targets } => {
                 let targets = self.targets(&targets)?;
@@ -270,7 +278,7 @@ impl Hand {
             Command::Directory { part, text } => self.directory(part, text.as_deref()),
             Command::Stats(stats) => self.stats(&stats),
             Command::Troubles => self.troubles(),
-            Command::Sync => self.sync(),
+            Command::Sync(sync) => self.sync(&sync),
             Command::Status => self.status(),
             Command::Salvaged => self.salvaged(),
             Command::Redo { action, forget } => self.redo(action.as_deref(), forget),

@@ -9,10 +9,11 @@ use shaodao_core::explain::Sentence;
 use shaodao_core::sync::transport::Transport;
 
 use super::{Done, Hand, runtime, said};
+use crate::args::SyncArgs;
 use crate::view::Answer;
 
 impl Hand {
-    pub(super) fn sync(&mut self) -> Done {
+    pub(super) fn sync(&mut self, sync: &SyncArgs) -> Done {
         let owner = self.device.owner().cloned();
         let owner = owner.ok_or_else(|| said(&DeviceError::NotEnrolled))?;
         let transport = Transport::new(&owner.server).map_err(|error| Sentence::from(&error))?;
@@ -49,6 +50,15 @@ impl Hand {
             text.push_str(&self.lang.pick(format!("\n⏳ {zh}"), format!("\n⏳ {en}")));
             json!({ "code": code, "zh": zh, "en": en, "until_ms": put_off.until_ms })
         });
+        // A server that asks to wait is not sent photos either.
+        let evidence = match report.put_off {
+            None => {
+                let (line, json) = self.send_evidence(&transport, sync)?;
+                text.push_str(&line);
+                json
+            }
+            Some(_) => json!(null),
+        };
         let troubles: Vec<_> = outcome
             .troubles
             .iter()
@@ -77,6 +87,7 @@ impl Hand {
                 "received": outcome.pulled,
                 "troubles": troubles,
                 "put_off": put_off,
+                "evidence": evidence,
                 "requests": report.requests,
                 "bytes_up": report.bytes_up,
                 "bytes_down": report.bytes_down,

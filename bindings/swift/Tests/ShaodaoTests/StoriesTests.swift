@@ -1,3 +1,4 @@
+import Foundation
 import Shaodao
 import XCTest
 
@@ -142,6 +143,47 @@ final class StoriesTests: Story {
         let decided = try await secretary.finding(finding: finding).facts.first { $0.name == "title" }
         XCTAssertEqual(decided?.value, "北门街 5 号漏气")
         XCTAssertEqual(decided?.others, [])
+        try await secretary.shutdown()
+        try await member.shutdown()
+    }
+
+    /// A photo travels by path, sealed on the way, and somebody else sees the same
+    /// one.
+    func testAPhotoIsAttachedSentAndSeen() async throws {
+        let photo = "../photo/scene.png"
+        let secretary = try await enrolled(xu)
+        let member = try await enrolled(xiao)
+        let finding = try await member.report(form: leak("漏气")).record
+        let none = try await error {
+            _ = try await member.attach(
+                record: finding, files: [Attachment(path: "none.png", shows: .scene)])
+        }
+        guard case .Input(_, "path") = none else { return XCTFail("\(none)") }
+        _ = try await member.attach(
+            record: finding, files: [Attachment(path: photo, shows: .scene)])
+        let here = try await member.finding(finding: finding).evidence[0]
+        XCTAssertEqual(here.arrival, .onPhone)
+        XCTAssertTrue(here.originalHere && here.thumbnailHere)
+        let room = try await member.storage()
+        XCTAssertGreaterThan(room.evidenceBytes, here.sizeBytes)
+        _ = try await member.sync()
+        var sent = try await member.sendEvidence(setting: .wifi, link: .mobile)
+        XCTAssertEqual(sent.originals, 0)
+        sent = try await member.sendEvidence(setting: .wifi, link: .wifi)
+        XCTAssertEqual(sent.originals, 1)
+        _ = try await member.sync()
+        let arrived = try await member.status().evidenceArrived
+        XCTAssertEqual(arrived, 1)
+        _ = try await secretary.sync()
+        let seen = try await secretary.finding(finding: finding).evidence[0]
+        XCTAssertEqual(seen.piece, here.piece)
+        XCTAssertEqual(seen.arrival, .atServer)
+        let small = try await secretary.thumbnail(record: finding, piece: seen.piece)
+        XCTAssertNotNil(small)
+        let copy = folder.appendingPathComponent("seen.png")
+        try await secretary.saveEvidence(record: finding, piece: seen.piece, path: copy.path)
+        XCTAssertEqual(
+            try Data(contentsOf: copy), try Data(contentsOf: URL(fileURLWithPath: photo)))
         try await secretary.shutdown()
         try await member.shutdown()
     }

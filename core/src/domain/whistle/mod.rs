@@ -15,6 +15,7 @@
 use std::collections::BTreeMap;
 
 use super::action::{BLOWER, Body, EscalationCause, Level, Order, Target, Terms};
+use super::evidence::{self, Attached};
 use super::history::{Entry, History, Registers, Trace};
 use super::ids::{EnvelopeHash, PersonId, RecordId};
 use super::reason::Reason;
@@ -108,6 +109,8 @@ pub struct WhistleState {
     pub recomputed: Option<Recomputed>,
     /// Scores.
     pub evaluations: Vec<Evaluation>,
+    /// What shows it, in the order in which it was attached.
+    pub evidence: Vec<Attached>,
     /// The facts.
     pub facts: Registers,
     /// Actions without effect.
@@ -137,6 +140,7 @@ impl WhistleState {
             urges: Vec::new(),
             recomputed: None,
             evaluations: Vec::new(),
+            evidence: Vec::new(),
             facts: Registers::new(),
             traces: Vec::new(),
             touched_at_ms: 0,
@@ -293,6 +297,9 @@ impl WhistleState {
             | Body::LastHeard { .. }
             | Body::MarkDistrict { .. }
             | Body::WithdrawMark { .. } => self.mark(entry)?,
+            Body::Attach { .. } | Body::EraseEvidence { .. } => {
+                evidence::apply(&mut self.evidence, entry)?;
+            }
             _ => return Err(Reason::NoSuchTarget),
         }
         Ok(())

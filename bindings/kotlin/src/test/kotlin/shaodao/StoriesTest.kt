@@ -1,8 +1,10 @@
 package shaodao
 
+import java.io.File
 import java.nio.file.Path
 import kotlinx.coroutines.runBlocking
 import org.junit.jupiter.api.AfterEach
+import org.junit.jupiter.api.Assertions.assertArrayEquals
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertNotNull
 import org.junit.jupiter.api.Assertions.assertNull
@@ -14,6 +16,7 @@ import org.junit.jupiter.api.io.TempDir
 
 const val XU = "P01006-00" // 徐磊, secretary of 北门 community
 const val XIAO = "P01006-01" // 萧桂英, member of grid 001
+const val PHOTO = "../photo/scene.png"
 const val HERE_LAT = 25.0420
 const val HERE_LON = 102.7065
 
@@ -158,6 +161,36 @@ class StoriesTest {
         val decided = xu.finding(finding).facts.single { it.name == "title" }
         assertEquals("北门街 5 号漏气", decided.value)
         assertEquals(emptyList<String>(), decided.others)
+        listOf(xu, xiao).forEach { it.shutdown(); it.close() }
+    }
+
+    /** A photo travels by path, sealed on the way, and somebody else sees the same one. */
+    @Test
+    fun `a photo is attached, sent and seen`() = runBlocking {
+        val xu = enrolled(server, folder, XU, hours)
+        val xiao = enrolled(server, folder, XIAO, hours)
+        val finding = xiao.report(leak("漏气")).record
+        val none = assertThrows(PhoneException.Input::class.java) {
+            runBlocking { xiao.attach(finding, listOf(Attachment("$folder/none.png", Shows.SCENE))) }
+        }
+        assertEquals("path", none.field)
+        xiao.attach(finding, listOf(Attachment(PHOTO, Shows.SCENE)))
+        val here = xiao.finding(finding).evidence.single()
+        assertEquals(Arrival.ON_PHONE, here.arrival)
+        assertTrue(here.originalHere && here.thumbnailHere)
+        assertTrue(xiao.storage().evidenceBytes > here.sizeBytes)
+        xiao.sync()
+        assertEquals(0uL, xiao.sendEvidence(Setting.WIFI, Link.MOBILE).originals)
+        assertEquals(1uL, xiao.sendEvidence(Setting.WIFI, Link.WIFI).originals)
+        xiao.sync()
+        assertEquals(1uL, xiao.status().evidenceArrived)
+        xu.sync()
+        val seen = xu.finding(finding).evidence.single()
+        assertEquals(here.piece, seen.piece)
+        assertEquals(Arrival.AT_SERVER, seen.arrival)
+        assertNotNull(xu.thumbnail(finding, seen.piece))
+        xu.saveEvidence(finding, seen.piece, "$folder/seen.png")
+        assertArrayEquals(File(PHOTO).readBytes(), File("$folder/seen.png").readBytes())
         listOf(xu, xiao).forEach { it.shutdown(); it.close() }
     }
 
