@@ -5,14 +5,17 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-cargo build -q -p shaodao-ffi
-cargo build -q -p shaodao-generate
+# The whole workspace, so that the other tests find everything built the same way.
+[ -n "${SHAODAO_BUILT:-}" ] || cargo build -q --workspace
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 library=target/debug/libshaodao.so
 [ -e "$library" ] || library=target/debug/libshaodao.dylib
-generate() { target/debug/shaodao-generate generate "$library" --no-format "$@" >/dev/null; }
+generate() {
+    target/debug/shaodao-generate generate "$library" --no-format \
+        --config bindings/generate/names.toml "$@" >/dev/null
+}
 generate --language kotlin --out-dir "$work/kotlin"
 generate --language swift --out-dir "$work/swift"
 

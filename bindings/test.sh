@@ -7,7 +7,9 @@ which=${1:-all}
 
 . bindings/need.sh
 
-cargo build -q -p shaodao-ffi -p shaodao-server
+# The whole workspace, so that the other tests find everything built the same way.
+[ -n "${SHAODAO_BUILT:-}" ] || cargo build -q --workspace
+export SHAODAO_BUILT=1
 bindings/generate.sh --check
 
 if [ "$which" != swift ]; then
