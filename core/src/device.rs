@@ -68,9 +68,15 @@ pub mod evidence;
 //
 pub mod sight;
 //
-pub mod troubles;
+pub mod screens;
 //
-mod todo;
+pub mod steps;
+//
+pub mod todo;
+//
+pub mod ordering;
+//
+pub mod troubles;
 
 pub use confidence::Confidence;
 pub use home::Home;
@@ -143,6 +149,9 @@ pub enum DeviceError {
     /// There is no action to do again.
     #[error("there is no action by that name to do again")]
     NothingToRedo,
+    /// The app has closed the phone, or put it aside in the background.
+    #[error("this phone is closed")]
+    Closed,
     /// Somebody else answers at the server's address.
     #[error("this is not the server of the invitation")]
     WrongServer,
@@ -252,6 +261,13 @@ pub struct Outgoing {
     sent: Vec<EnvelopeHash>,
     epoch: Vec<u8>,
     evidence_cursor: u64,
+}
+
+impl Outgoing {
+    /// Own actions in it.
+    pub fn actions(&self) -> usize {
+        self.sent.len()
+    }
 }
 
 /// What an exchange changed.

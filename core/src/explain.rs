@@ -318,6 +318,12 @@ impl From<&DeviceError> for Sentence {
                 "没有这样一条可以重做的操作;请看 shaodao troubles。",
                 "There is no such action to do again; see `shaodao troubles`.",
             ),
+            DeviceError::Closed => Self::new(
+                "closed",
+                "手机数据已关闭(应用在后台或正在退出),这一步没有做;回到应用后再试。",
+                "The phone's data is closed (the app is in the background or ending); this step \
+                 was not done. Try again in the app.",
+            ),
             DeviceError::WrongServer => Self::new(
                 "wrong_server",
                 "应答的不是您街道的服务器,已停止,什么都没有交出去;请联系管理员。",

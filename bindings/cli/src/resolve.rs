@@ -4,8 +4,8 @@ use chrono::{FixedOffset, NaiveDateTime, TimeZone};
 
 use shaodao_core::device::{Device, RecordView};
 use shaodao_core::domain::action::{Facts, Party, RecordKind, Terms, Value, fact};
-use shaodao_core::domain::calendar::{DueTime, Limit, LimitUnit};
-use shaodao_core::domain::directory::{Directory, Grant, Role};
+use shaodao_core::domain::calendar::DueTime;
+use shaodao_core::domain::directory::Directory;
 use shaodao_core::domain::ids::{EnvelopeHash, PersonId, RecordId};
 use shaodao_core::domain::place::Position;
 use shaodao_core::domain::record::RecordState;
@@ -13,12 +13,6 @@ use shaodao_core::domain::whistle::{TargetStage, WhistleState};
 use shaodao_core::explain::Sentence;
 
 use crate::args::FactArgs;
-
-/// Due where no finding's category says: one working day.
-const DEFAULT_LIMIT: Limit = Limit {
-    amount: 1,
-    unit: LimitUnit::WorkingDay,
-};
 
 /// The record that is meant, of the kind that is expected.
 pub fn record(
@@ -223,22 +217,9 @@ pub fn facts(args: &FactArgs, title: Option<&str>) -> Result<Facts, Sentence> {
 }
 
 /// Adds the grid to the facts of a report where it is not given.
-pub fn place(directory: &Directory, grants: &[Grant], facts: &mut Facts) -> Result<(), Sentence> {
-    if facts.contains_key(fact::GRID) {
-        return Ok(());
-    }
-    let at: Option<Position> = match facts.get(fact::POSITION) {
-        Some(Value::Text(text)) => text.parse().ok(),
-        _ => None,
-    };
-    let mut own = grants
-        .iter()
-        .filter(|grant| matches!(grant.role, Role::Member | Role::Secretary))
-        .map(|grant| grant.scope.as_str());
-    let grid = match at {
-        Some(at) => directory.grid_at(&at),
-        None => own.next().filter(|_| own.next().is_none()),
-    };
+pub fn place(device: &Device, facts: &mut Facts) -> Result<(), Sentence> {
+    let grid = device.grid_of(facts);
+    let grid = grid.map_err(|error| Sentence::from(&error))?;
     let grid = grid.ok_or_else(|| {
         Sentence::new(
             "no_grid",
@@ -246,7 +227,7 @@ pub fn place(directory: &Directory, grants: &[Grant], facts: &mut Facts) -> Resu
             "Which grid? The position lies in none, or none was given; say it with --grid.",
         )
     })?;
-    facts.insert(fact::GRID.to_owned(), Value::Text(grid.to_owned()));
+    facts.insert(fact::GRID.to_owned(), Value::Text(grid));
     Ok(())
 }
 
@@ -279,42 +260,20 @@ pub fn due(
         };
         return Ok((said, None));
     }
-    let directory = device.directory().map_err(|error| Sentence::from(&error))?;
-    let by_category = || {
-        let row = device.store().finding(*findings.first()?).ok()??;
-        directory.codes.get(&row.category.parse().ok()?)?.limit
-    };
-    let limit = by_category().unwrap_or(DEFAULT_LIMIT);
-    let class = directory
-        .community_of(area)
-        .and_then(|code| directory.communities.get(code))
-        .map(|community| community.class);
-    let limit = class.map_or(limit, |class| limit.for_class(class));
-    let (due, terms) = by_limit(&directory, limit, now_ms)?;
+    let due = device.due_by_category(area, findings, now_ms);
+    let (due, terms) = due
+        .map_err(|error| Sentence::from(&error))?
+        .ok_or_else(no_due)?;
     Ok((due, Some(terms)))
 }
 
-/// The due time of a limit under the calendar and the policy in force.
-pub fn by_limit(
-    directory: &Directory,
-    limit: Limit,
-    start_ms: i64,
-) -> Result<(DueTime, Terms), Sentence> {
-    let due = directory.calendar.due(start_ms, limit, &[]);
-    let due = due.map_err(|error| {
-        Sentence::new(
-            "no_due",
-            "算不出期限,请用 --due 写明。",
-            format!("{error}; give one with --due"),
-        )
-    })?;
-    let terms = Terms {
-        start_ms,
-        limit,
-        calendar: directory.calendar.version().to_owned(),
-        policy: directory.policy_edition(),
-    };
-    Ok((due, terms))
+/// The calendar does not reach that far.
+pub fn no_due() -> Sentence {
+    Sentence::new(
+        "no_due",
+        "算不出期限,请用 --due 写明。",
+        "The calendar cannot tell the due time; give one with --due",
+    )
 }
 
 /// A date: a span from now, or a time in Shanghai.

@@ -102,7 +102,7 @@ impl Device {
         Ok(self.store.begun_by(record, &self.person())?)
     }
 
-    fn person(&self) -> String {
+    pub(super) fn person(&self) -> String {
         let owner = self.owner.as_ref();
         owner.map_or_else(String::new, |owner| owner.person.0.clone())
     }

@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 
 use super::{Device, DeviceError};
-use crate::domain::available::Available;
+use crate::domain::deadline;
 use crate::domain::escalation::Case;
 use crate::domain::finding::FindingStage;
 use crate::domain::ids::RecordId;
+use crate::domain::limit::Light;
 use crate::domain::record::RecordState;
 use crate::domain::time::Moment;
 use crate::domain::todo::{Waiting, of_finding, of_whistle};
@@ -19,32 +20,26 @@ const MOST: u32 = 500;
 /// newest are looked at.
 const NEWEST: u32 = 100;
 
-impl Device {
-    /// What the phone's owner can do with a record now, seen from the whole
-    /// phone: a finding that a whistle has closed is only opened again here, and
-    /// one that is open is not, though its own history would allow both.
-    ///
-    /// # Errors
-    /// See [`DeviceError`].
-    pub fn next_steps(&self, now: Moment, record: RecordId) -> Result<Vec<Available>, DeviceError> {
-        let mut next = self.available(now, record)?;
-        if let Some(row) = self.store.finding(record)? {
-            let is_over = row.stage.is_over();
-            next.retain(|step| match step.word.as_str() {
-                "correct" | "note" => true,
-                "reopen" => is_over,
-                _ => !is_over,
-            });
-        }
-        Ok(next)
-    }
+/// Something that waits for the phone's owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToDo {
+    /// On which record.
+    pub record: RecordId,
+    /// What for.
+    pub waiting: Waiting,
+    /// Due time in force of a whistle, Unix milliseconds; a finding has none.
+    pub due_at_ms: Option<i64>,
+    /// Its light; none while the clock stands still.
+    pub light: Option<Light>,
+}
 
+impl Device {
     /// What waits for the owner's answer: whistles first, the newest first of
     /// each kind.
     ///
     /// # Errors
     /// See [`DeviceError`].
-    pub fn todo(&self, now: Moment) -> Result<Vec<(RecordId, Waiting)>, DeviceError> {
+    pub fn todo(&self, now: Moment) -> Result<Vec<ToDo>, DeviceError> {
         let mut waiting = Vec::new();
         let mut seen = BTreeSet::new();
         for (open, limit) in [(true, MOST), (false, NEWEST)] {
@@ -87,11 +82,13 @@ impl Device {
         &self,
         now: Moment,
         record: RecordId,
-        waiting: &mut Vec<(RecordId, Waiting)>,
+        waiting: &mut Vec<ToDo>,
     ) -> Result<(), DeviceError> {
         let owner = self.owner.as_ref().ok_or(DeviceError::NotEnrolled)?;
         let view = self.show(record)?;
-        let steps = self.next_steps(now, record)?;
+        let now_ms = self.reading_ms(now)?;
+        let (mut due_at_ms, mut light) = (None, None);
+        let steps = self.steps(now, record)?;
         let questions = match &view.state {
             RecordState::Finding(finding) => {
                 let doubles = self.doubles(record)?;
@@ -100,6 +97,9 @@ impl Device {
             RecordState::Whistle(whistle) => {
                 let directory = self.directory()?;
                 let carried = self.carried(whistle)?;
+                let due = deadline::due(whistle, Some(&directory));
+                due_at_ms = due.map(|due| due.at_ms);
+                light = deadline::light(whistle, &directory, now_ms);
                 let case = Case {
                     whistle: record,
                     state: whistle,
@@ -109,7 +109,12 @@ impl Device {
                 of_whistle(&case, &view.history, &owner.person, &steps)
             }
         };
-        waiting.extend(questions.into_iter().map(|question| (record, question)));
+        waiting.extend(questions.into_iter().map(|waiting| ToDo {
+            record,
+            waiting,
+            due_at_ms,
+            light,
+        }));
         Ok(())
     }
 }

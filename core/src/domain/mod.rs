@@ -32,6 +32,8 @@ pub mod order;
 //
 pub mod action;
 //
+pub mod words;
+//
 pub mod history;
 //
 pub mod finding;

@@ -49,6 +49,10 @@ pub mod apply;
 //
 pub mod read;
 //
+pub mod pages;
+//
+pub mod room;
+//
 pub mod private;
 //
 pub mod evidence;

@@ -104,6 +104,14 @@ impl Pieces {
         self.quota = quota;
     }
 
+    /// Bytes of everything in the folder.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn bytes(&self) -> Result<u64, StoreError> {
+        Ok(super::room::weigh(&self.folder)?)
+    }
+
     /// Keeps sweepers away until what is returned is dropped.
     ///
     /// # Errors

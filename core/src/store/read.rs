@@ -496,22 +496,24 @@ impl Store {
     }
 }
 
-const FINDINGS: &str = "SELECT record.record, stage, number, category, title, grid, severity,
+pub(super) const FINDINGS: &str =
+    "SELECT record.record, stage, number, category, title, grid, severity,
      reporter, reported_at_ms, conflicts, position, merged_into
      FROM finding JOIN record ON record.id = finding.record";
 
-const WHISTLES: &str = "SELECT record.record, whistle.stage, level, platform, area, title,
+pub(super) const WHISTLES: &str =
+    "SELECT record.record, whistle.stage, level, platform, area, title,
      issued_at_ms, due_at_ms, parent, paused_until_ms, open_requests
      FROM whistle JOIN record ON record.id = whistle.record";
 
-fn at_most(limit: u32) -> u32 {
+pub(super) fn at_most(limit: u32) -> u32 {
     match limit {
         0 => 50,
         limit => limit.min(10_000),
     }
 }
 
-fn finding_summary(row: &Row<'_>) -> rusqlite::Result<FindingSummary> {
+pub(super) fn finding_summary(row: &Row<'_>) -> rusqlite::Result<FindingSummary> {
     let stage: String = row.get(1)?;
     let merged_into: Option<[u8; 16]> = row.get(11)?;
     Ok(FindingSummary {
@@ -530,7 +532,7 @@ fn finding_summary(row: &Row<'_>) -> rusqlite::Result<FindingSummary> {
     })
 }
 
-fn whistle_summary(row: &Row<'_>) -> rusqlite::Result<WhistleSummary> {
+pub(super) fn whistle_summary(row: &Row<'_>) -> rusqlite::Result<WhistleSummary> {
     let stage: String = row.get(1)?;
     let parent: Option<[u8; 16]> = row.get(8)?;
     Ok(WhistleSummary {

@@ -109,6 +109,30 @@ pub struct SyncReport {
     pub bytes_down: u64,
     /// What this phone did is not sent before then; what others did was fetched.
     pub put_off: Option<PutOff>,
+    /// Own actions that are with the server and not answered yet.
+    pub in_flight: usize,
+}
+
+/// A phone as the driver gets at it: for one step at a time, and never while the
+/// network is awaited, so that whoever shares a phone goes on working with it.
+pub trait Hold {
+    /// Does one step on the phone.
+    ///
+    /// # Errors
+    /// Those of the step, or the phone is out of reach.
+    fn hold<T: Send>(
+        &mut self,
+        step: impl FnOnce(&mut Device) -> Result<T, DeviceError> + Send,
+    ) -> impl Future<Output = Result<T, DeviceError>> + Send;
+}
+
+impl Hold for Device {
+    async fn hold<T: Send>(
+        &mut self,
+        step: impl FnOnce(&mut Device) -> Result<T, DeviceError> + Send,
+    ) -> Result<T, DeviceError> {
+        step(self)
+    }
 }
 
 impl Transport {
@@ -166,17 +190,19 @@ impl Transport {
     /// See [`TransportError`].
     pub async fn hand_in(
         &self,
-        device: &mut Device,
-        rng: &mut impl Rng,
+        phone: &mut impl Hold,
+        rng: &mut (impl Rng + Send),
         ticket: &str,
         fingerprint: Option<Fingerprint>,
     ) -> Result<PendingEnrolment, TransportError> {
-        let request = device.enrol_request(rng, ticket)?;
+        let request = phone.hold(|device| device.enrol_request(rng, ticket));
+        let request = request.await?;
         let reply = self
             .post("/v1/enrol", None, wire::to_bytes(&request))
             .await?;
         let offer: EnrolOffer = wire::from_bytes(&reply)?;
-        let pending = device.accept_offer(&self.address, fingerprint, &offer)?;
+        let pending = phone.hold(|device| device.accept_offer(&self.address, fingerprint, &offer));
+        let pending = pending.await?;
         self.is_confirmed(&pending).await?;
         Ok(pending)
     }
@@ -198,20 +224,24 @@ impl Transport {
     /// See [`TransportError`].
     pub async fn open_session(
         &self,
-        device: &mut Device,
+        phone: &mut impl Hold,
         now: impl Fn() -> Moment,
     ) -> Result<(), TransportError> {
-        let ask = wire::to_bytes(&device.session_request(&[])?);
+        let ask = phone.hold(|device| device.session_request(&[])).await?;
+        let ask = wire::to_bytes(&ask);
         let reply = self.post("/v1/session", None, ask).await?;
         let challenged: SessionReply = wire::from_bytes(&reply)?;
-        let answer = wire::to_bytes(&device.session_request(&challenged.challenge)?);
+        let answer = phone.hold(|device| device.session_request(&challenged.challenge));
+        let answer = wire::to_bytes(&answer.await?);
         let reply = self.post("/v1/session", None, answer).await?;
         let arrived_at = now();
         let opened: SessionReply = wire::from_bytes(&reply)?;
         let session = opened
             .session
             .ok_or(wire::WireError::Malformed("no session".to_owned()))?;
-        Ok(device.accept_enrolment(&self.address, arrived_at, &session)?)
+        let enrolled =
+            phone.hold(|device| device.accept_enrolment(&self.address, arrived_at, &session));
+        Ok(enrolled.await?)
     }
 
     /// One exchange of `POST /v1/sync`, bytes for bytes.
@@ -223,41 +253,49 @@ impl Transport {
     }
 
     /// Exchanges until nothing is left to say on either side; `progress` hears
-    /// of every exchange. While the server has asked this phone to wait, it is
+    /// before and after every exchange. While the server has asked this phone to wait, it is
     /// not asked; if only sending has to wait, what others did is fetched.
     ///
     /// # Errors
     /// See [`TransportError`]; what was settled before stays settled.
     pub async fn sync(
         &self,
-        device: &mut Device,
+        phone: &mut impl Hold,
         now: impl Fn() -> Moment,
         mut progress: impl FnMut(&SyncReport),
     ) -> Result<SyncReport, TransportError> {
+        let asked_at = now();
         let mut report = SyncReport {
-            put_off: device.put_off(now())?,
+            put_off: phone.hold(|device| device.put_off(asked_at)).await?,
             ..SyncReport::default()
         };
         let mut renewed = false;
         while report.requests < MAX_EXCHANGES {
             let outgoing = match &report.put_off {
-                None => device.prepare_sync()?,
-                Some(put_off) if put_off.only_sending() => device.prepare_pull()?,
+                None => phone.hold(|device| device.prepare_sync()).await?,
+                Some(put_off) if put_off.only_sending() => {
+                    phone.hold(|device| device.prepare_pull()).await?
+                }
                 Some(put_off) => return Err(TransportError::ComeBack(put_off.clone())),
             };
             report.requests += 1;
             report.bytes_up += outgoing.body.len() as u64;
+            report.in_flight = outgoing.actions();
+            progress(&report);
+            report.in_flight = 0;
             let token = outgoing.token.clone();
             let reply = match self.exchange(&token, outgoing.body.clone()).await {
                 Err(error) if error.is_no_session() && !renewed => {
                     renewed = true;
-                    self.open_session(device, &now).await?;
+                    self.open_session(phone, &now).await?;
                     continue;
                 }
                 Ok(reply) => reply,
                 Err(error) => {
                     let put_off = asked_to_wait(error, now())?;
-                    device.remember_put_off(&put_off)?;
+                    phone
+                        .hold(|device| device.remember_put_off(&put_off))
+                        .await?;
                     // Asked to stop sending although nothing was sent.
                     if report.put_off.is_some() {
                         return Err(TransportError::ComeBack(put_off));
@@ -268,7 +306,8 @@ impl Transport {
             };
             let arrived_at = now();
             report.bytes_down += reply.len() as u64;
-            let outcome = device.settle_sync(&outgoing, arrived_at, &reply)?;
+            let outcome = phone.hold(|device| device.settle_sync(&outgoing, arrived_at, &reply));
+            let outcome = outcome.await?;
             let more = outcome.more;
             report.outcome.add(outcome);
             progress(&report);

@@ -147,9 +147,7 @@ fn replay(
         let (kind, id) = (action.kind, action.record);
         let document = match documents.entry(record) {
             std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
-            std::collections::btree_map::Entry::Vacant(new) => {
-                new.insert(Document::new(kind, id))
-            }
+            std::collections::btree_map::Entry::Vacant(new) => new.insert(Document::new(kind, id)),
         };
         if let Err(error) = document.write(member) {
             let problem = format!("it does not fit into its record any more: {error}");

@@ -1,6 +1,7 @@
 //! What waits for whose answer.
 
 use shaodao_core::device::Draft;
+use shaodao_core::device::todo::ToDo;
 use shaodao_core::domain::action::{BLOWER, Body, RecordKind, Value, fact};
 use shaodao_core::domain::ids::RecordId;
 use shaodao_core::domain::todo::{Question, Waiting};
@@ -42,8 +43,11 @@ fn todo(world: &mut World, person: &str) -> Vec<(RecordId, Waiting)> {
     let phone = world.of(person);
     let now = phone.now(now_ms);
     let todo = phone.device.todo(now).expect("asks");
-    for (record, waiting) in &todo {
-        let steps = phone.device.next_steps(now, *record).expect("steps");
+    for ToDo {
+        record, waiting, ..
+    } in &todo
+    {
+        let steps = phone.device.steps(now, *record).expect("steps");
         let answer = match waiting.question {
             Question::Reply => "reply",
             Question::Answer => "feedback",
@@ -66,7 +70,7 @@ fn todo(world: &mut World, person: &str) -> Vec<(RecordId, Waiting)> {
             "{person} is asked {waiting:?} and cannot answer"
         );
     }
-    todo
+    todo.into_iter().map(|it| (it.record, it.waiting)).collect()
 }
 
 /// The questions about one record.

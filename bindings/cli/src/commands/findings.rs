@@ -132,8 +132,7 @@ impl Hand {
     }
 
     pub(super) fn placed(&self, mut facts: Facts) -> Result<Facts, Sentence> {
-        let directory = self.device.directory().map_err(|error| said(&error))?;
-        resolve::place(&directory, &self.grants(), &mut facts)?;
+        resolve::place(&self.device, &mut facts)?;
         Ok(facts)
     }
 

@@ -6,9 +6,7 @@ use serde_json::json;
 
 use shaodao_core::device::{Captured, Device, DeviceError, Draft, RecordView};
 use shaodao_core::domain::action::{Body, RecordKind, word_zh};
-use shaodao_core::domain::directory::Grant;
 use shaodao_core::domain::record::RecordState;
-use shaodao_core::domain::time::{Claim, Moment};
 use shaodao_core::explain::Sentence;
 
 use crate::args::{Args, Command, Outcome, Reasoned};
@@ -321,23 +319,10 @@ impl Hand {
             .map_err(|error| said(&error))
     }
 
-    fn grants(&self) -> Vec<Grant> {
-        let directory = self.device.directory().ok();
-        let person = directory.as_ref().and_then(|directory| {
-            let owner = self.device.owner()?;
-            directory.person(&owner.person)
-        });
-        person
-            .map(|person| person.grants.clone())
-            .unwrap_or_default()
-    }
-
     /// The best reading of the time that this phone has, milliseconds.
     fn reading_ms(&self) -> Result<i64, Sentence> {
-        let contact = self.device.store().contact();
-        let contact = contact.map_err(|error| Sentence::from(&error))?;
-        let now: Moment = self.clock.now();
-        Ok(Claim::at(now, contact).reading_ms())
+        let reading = self.device.reading_ms(self.clock.now());
+        reading.map_err(|error| said(&error))
     }
 }
 

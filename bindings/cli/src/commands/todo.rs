@@ -3,6 +3,7 @@
 
 use serde_json::json;
 
+use shaodao_core::device::todo::ToDo;
 use shaodao_core::domain::calendar::local_text;
 use shaodao_core::domain::todo::Waiting;
 
@@ -22,7 +23,10 @@ impl Hand {
         let waiting = waiting.map_err(|error| said(&error))?;
         let mut text = String::new();
         let mut json = Vec::new();
-        for (record, waiting) in &waiting {
+        for ToDo {
+            record, waiting, ..
+        } in &waiting
+        {
             let mut answer = self.records(&[*record])?;
             let question = self.lang.pick(waiting.question.zh(), waiting.question.en());
             text.push_str(&format!(

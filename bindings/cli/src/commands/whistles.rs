@@ -6,7 +6,6 @@ use shaodao_core::domain::action::{
 };
 use shaodao_core::domain::calendar::{BadLimit, Limit, local_text};
 use shaodao_core::domain::deadline;
-use shaodao_core::domain::directory::{Grant, Role};
 use shaodao_core::domain::ids::RecordId;
 use shaodao_core::domain::whistle::{Ask, WhistleState};
 use shaodao_core::explain::Sentence;
@@ -17,12 +16,8 @@ use crate::resolve;
 
 impl Hand {
     pub(super) fn whistle(&mut self, order: Whistle) -> Done {
-        let blows = |grant: &Grant| match grant.role {
-            Role::Secretary => Some((Level::Community, grant.scope.clone())),
-            Role::Dispatcher => Some((Level::Street, grant.scope.clone())),
-            _ => None,
-        };
-        let mut levels: Vec<_> = self.grants().iter().filter_map(blows).collect();
+        let levels = self.device.blows_for();
+        let mut levels = levels.map_err(|error| said(&error))?;
         levels.retain(|(_, area)| order.area.as_ref().is_none_or(|wanted| wanted == area));
         let (level, area) = match levels.as_slice() {
             [one] => one.clone(),
@@ -161,8 +156,9 @@ impl Hand {
                         error.to_string(),
                     )
                 })?;
-                let directory = self.device.directory().map_err(|error| said(&error))?;
-                let (due, terms) = resolve::by_limit(&directory, limit, state.started_at_ms())?;
+                let due = self.device.due_by_limit(limit, state.started_at_ms());
+                let due = due.map_err(|error| said(&error))?;
+                let (due, terms) = due.ok_or_else(resolve::no_due)?;
                 (due.at_ms, Some(terms))
             }
             (None, due) => {

@@ -17,8 +17,8 @@ use futures_util::stream;
 use rand::Rng;
 use reqwest::Method;
 
-use super::{Answered, Transport, TransportError};
-use crate::device::{Device, DeviceError};
+use super::{Answered, Hold, Transport, TransportError};
+use crate::device::DeviceError;
 use crate::domain::evidence::Piece;
 use crate::domain::ids::SealedId;
 use crate::domain::time::Moment;
@@ -71,37 +71,41 @@ impl Transport {
     /// server has confirmed before stays confirmed.
     pub async fn send_evidence(
         &self,
-        device: &mut Device,
+        phone: &mut impl Hold,
         setting: Setting,
         link: Link,
         now: impl Fn() -> Moment,
         mut progress: impl FnMut(&EvidenceReport),
     ) -> Result<EvidenceReport, TransportError> {
-        let errands = device.errands(setting, link)?;
+        let errands = phone.hold(|device| device.errands(setting, link)).await?;
         let mut report = EvidenceReport::default();
         if errands.is_empty() {
             return Ok(report);
         }
-        let token: Option<String> = device.store().meta("token").map_err(DeviceError::from)?;
-        let token = token.ok_or(DeviceError::NotEnrolled)?;
+        let token = phone.hold(|device| Ok(device.store().meta::<String>("token")?));
+        let token = token.await?.ok_or(DeviceError::NotEnrolled)?;
         let is_thumbnail = |errand: &Errand| matches!(errand, Errand::Thumbnail(_));
         let (thumbnails, originals): (Vec<_>, Vec<_>) = errands.into_iter().partition(is_thumbnail);
         for batch in [thumbnails, originals] {
             let token = &token;
-            let going = batch.into_iter().map(|errand| {
-                let (sealed, form) = match errand {
-                    Errand::Thumbnail(sealed) => (sealed, Form::Thumbnail),
-                    Errand::Original(sealed) => (sealed, Form::Original),
-                };
-                let path = device.sealed_file(sealed, form);
-                async move {
-                    let mut sent = 0;
-                    let done = match form {
-                        Form::Thumbnail => self.put_thumbnail(token, sealed, path, &mut sent).await,
-                        _ => self.upload(token, sealed, &path, &mut sent).await,
+            let files = phone.hold(|device| {
+                let file = |errand| {
+                    let (sealed, form) = match errand {
+                        Errand::Thumbnail(sealed) => (sealed, Form::Thumbnail),
+                        Errand::Original(sealed) => (sealed, Form::Original),
                     };
-                    (errand, sealed, sent, done)
-                }
+                    (errand, sealed, form, device.sealed_file(sealed, form))
+                };
+                Ok(batch.into_iter().map(file).collect::<Vec<_>>())
+            });
+            let files = files.await?.into_iter();
+            let going = files.map(|(errand, sealed, form, path)| async move {
+                let mut sent = 0;
+                let done = match form {
+                    Form::Thumbnail => self.put_thumbnail(token, sealed, path, &mut sent).await,
+                    _ => self.upload(token, sealed, &path, &mut sent).await,
+                };
+                (errand, sealed, sent, done)
             });
             let going: Vec<_> = going.collect();
             let mut going = stream::iter(going).buffer_unordered(AT_ONCE);
@@ -109,7 +113,10 @@ impl Transport {
                 report.bytes_up += sent;
                 match done {
                     Ok(()) => {
-                        device.errand_done(errand, now())?;
+                        let done_at = now();
+                        phone
+                            .hold(|device| device.errand_done(errand, done_at))
+                            .await?;
                         match errand {
                             Errand::Thumbnail(_) => report.thumbnails += 1,
                             Errand::Original(_) => report.originals += 1,
@@ -137,15 +144,16 @@ impl Transport {
     /// See [`TransportError`].
     pub async fn fetch_thumbnail(
         &self,
-        device: &mut Device,
-        rng: &mut impl Rng,
+        phone: &mut impl Hold,
+        rng: &mut (impl Rng + Send),
         piece: &Piece,
     ) -> Result<(), TransportError> {
-        let token = device.prepare_pull()?.token;
+        let token = phone.hold(|device| device.prepare_pull()).await?.token;
         let address = format!("{}/thumbnail", address(piece.sealed));
         let request = self.evidence_request(Method::GET, &address, &token);
         let answered = self.ask(request, MAX_SEALED_THUMBNAIL).await?;
-        Ok(device.keep_thumbnail(rng, piece, &answered.body)?)
+        let kept = phone.hold(|device| device.keep_thumbnail(rng, piece, &answered.body));
+        Ok(kept.await?)
     }
 
     /// Fetches a piece, from where an earlier attempt ended; it is taken only if
@@ -155,13 +163,13 @@ impl Transport {
     /// See [`TransportError`]; what was fetched stays.
     pub async fn fetch_original(
         &self,
-        device: &mut Device,
+        phone: &mut impl Hold,
         piece: &Piece,
     ) -> Result<(), TransportError> {
-        let token = device.prepare_pull()?.token;
+        let token = phone.hold(|device| device.prepare_pull()).await?.token;
         let length = piece.sealed_size();
         loop {
-            let from = device.fetched(piece);
+            let from = phone.hold(|device| Ok(device.fetched(piece))).await?;
             let to = length.min(from.saturating_add(LARGEST_PART));
             let part = match from < to {
                 true => {
@@ -178,7 +186,10 @@ impl Transport {
                 }
                 false => Vec::new(),
             };
-            if device.keep_fetched(piece, &part)? {
+            if phone
+                .hold(|device| device.keep_fetched(piece, &part))
+                .await?
+            {
                 return Ok(());
             }
         }

@@ -1,0 +1,36 @@
+import Foundation
+import Shaodao
+
+private let rounds = 301
+
+/// `Bench FOLDER`: times two screens of the phone that the Kotlin bench made there.
+@main struct Bench {
+    static func main() async throws {
+        let folder = CommandLine.arguments[1]
+        let key = try Data(contentsOf: URL(fileURLWithPath: "\(folder)/key"))
+        let phone = try await Opening(
+            folder: "\(folder)/phone", unbacked: "\(folder)/unbacked", key: key, app: "bench 1",
+            boot: nil
+        ).open()
+        let first = try await phone.findings(filter: FindingFilter()).rows[0].record
+        let list = try await median {
+            let page = try await phone.findings(filter: FindingFilter())
+            precondition(page.rows.count == 50)
+        }
+        let detail = try await median {
+            let page = try await phone.finding(finding: first)
+            precondition(page.row.record == first)
+        }
+        print(String(format: "Swift   list of 50  %8.3f ms   detail %8.3f ms", list, detail))
+        try await phone.shutdown()
+    }
+
+    private static func median(_ once: () async throws -> Void) async throws -> Double {
+        var taken: [Duration] = []
+        for _ in 0..<rounds {
+            taken.append(try await ContinuousClock().measure { try await once() })
+        }
+        let middle = taken.sorted()[rounds / 2].components
+        return Double(middle.seconds) * 1e3 + Double(middle.attoseconds) / 1e15
+    }
+}

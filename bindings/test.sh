@@ -1,0 +1,23 @@
+#!/bin/sh
+# Tests the bindings in both languages against the real library and a real server:
+# `bindings/test.sh [kotlin|swift]`. Installs what is missing where it may (apt).
+set -eu
+cd "$(dirname "$0")/.."
+which=${1:-all}
+
+. bindings/need.sh
+
+# The whole workspace, so that the other tests find everything built the same way.
+[ -n "${SHAODAO_BUILT:-}" ] || cargo build -q --workspace
+export SHAODAO_BUILT=1
+bindings/generate.sh --check
+
+if [ "$which" != swift ]; then
+    need javac openjdk-17-jdk-headless
+    need mvn maven
+    (cd bindings/kotlin && mvn -B -ntp -q -DskipTests test-compile && mvn -B -ntp surefire:test)
+fi
+
+[ "$which" != kotlin ] || exit 0
+
+bindings/swift.sh "swift test --disable-sandbox"
