@@ -70,7 +70,8 @@ pub struct SyncStatus {
     pub conflicts: u64,
     /// Own actions of a former device that wait to be done again.
     pub salvaged: u64,
-    /// Own pieces of evidence that stand.
+    /// Own pieces of evidence of records of which one is still on the way to the
+    /// server; 0 when everything has arrived.
     pub evidence: u64,
     /// Of those, arrived at the server.
     pub evidence_arrived: u64,

@@ -25,7 +25,7 @@ private let rounds = 301
         try await phone.shutdown()
     }
 
-    private static func median(_ once: () async throws -> Void) async throws -> Double {
+    private static func median(_ once: @Sendable () async throws -> Void) async throws -> Double {
         var taken: [Duration] = []
         for _ in 0..<rounds {
             taken.append(try await ContinuousClock().measure { try await once() })

@@ -9,6 +9,9 @@ use super::{Store, StoreError, unsigned};
 /// Folders of what was set aside begin so ([`super::salvage`]).
 const ASIDE: [&str; 2] = ["damaged-", "restored-"];
 
+/// Bytes of a page of the database.
+const PAGE_BYTES: u64 = 4_096;
+
 /// What the phone takes on the device, bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Room {
@@ -29,13 +32,12 @@ impl Store {
     /// See [`StoreError`].
     pub fn room(&self) -> Result<Room, StoreError> {
         let database = self.path();
-        let number = |name: &str| -> Result<u64, StoreError> {
-            let number = self.db.pragma_query_value(None, name, |row| row.get(0))?;
-            Ok(unsigned(Some(number)))
-        };
+        let unused = self
+            .db
+            .pragma_query_value(None, "freelist_count", |row| row.get(0))?;
         let mut room = Room {
             database_bytes: size(&database)? + size(&beside(&database, "-wal"))?,
-            unused_bytes: number("freelist_count")? * number("page_size")?,
+            unused_bytes: unsigned(Some(unused)) * PAGE_BYTES,
             journal_bytes: size(&database.with_extension("journal"))?,
             aside_bytes: 0,
         };

@@ -59,7 +59,7 @@ private final class Listener: ChangeListener {
 }
 
 /// A log sink from a function.
-public struct LogTo: LogSink {
+public final class LogTo: LogSink {
     private let write: @Sendable (LogLevel, String) -> Void
 
     public init(_ write: @escaping @Sendable (LogLevel, String) -> Void) {
@@ -72,7 +72,7 @@ public struct LogTo: LogSink {
 }
 
 /// A source of time from a function, for rehearsals and tests.
-public struct TimeFrom: TimeSource {
+public final class TimeFrom: TimeSource {
     private let reading: @Sendable () -> Reading
 
     public init(_ reading: @escaping @Sendable () -> Reading) {

@@ -6674,7 +6674,8 @@ public struct SyncStatus: Equatable, Hashable {
      */
     public var salvaged: UInt64
     /**
-     * Own pieces of evidence that stand.
+     * Own pieces of evidence of records of which one is still on the way to the
+     * server; 0 when everything has arrived.
      */
     public var evidence: UInt64
     /**
@@ -6733,7 +6734,8 @@ public struct SyncStatus: Equatable, Hashable {
          * Own actions of a former device that wait to be done again.
          */salvaged: UInt64,
         /**
-         * Own pieces of evidence that stand.
+         * Own pieces of evidence of records of which one is still on the way to the
+         * server; 0 when everything has arrived.
          */evidence: UInt64,
         /**
          * Of those, arrived at the server.

@@ -7,7 +7,8 @@ final class ExampleTests: Story {
     func testTheExampleDoesWhatItSays() throws {
         let program = Process()
         let out = Pipe()
-        let built = Bundle(for: ExampleTests.self).bundleURL.deletingLastPathComponent()
+        let tests = URL(fileURLWithPath: CommandLine.arguments[0])
+        let built = tests.deletingLastPathComponent()
         program.executableURL = built.appendingPathComponent("Report")
         program.arguments = [
             server.address, try server.ticket(xiao), folder.appendingPathComponent("example").path,

@@ -7201,7 +7201,8 @@ data class SyncStatus (
     var `salvaged`: kotlin.ULong
     ,
     /**
-     * Own pieces of evidence that stand.
+     * Own pieces of evidence of records of which one is still on the way to the
+     * server; 0 when everything has arrived.
      */
     var `evidence`: kotlin.ULong
     ,

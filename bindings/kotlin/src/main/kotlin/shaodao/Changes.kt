@@ -5,28 +5,31 @@ import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.callbackFlow
 import kotlinx.coroutines.flow.conflate
 import kotlinx.coroutines.flow.map
-import kotlinx.coroutines.flow.onStart
 
 /**
  * "Look again", for as long as it is collected. Says nothing of what changed, is
  * damped by the library, and of several that nobody has looked at yet one is left.
  */
-fun Phone.changes(): Flow<Unit> = callbackFlow {
+fun Phone.changes(): Flow<Unit> = told { }
+
+/** What a screen shows: read at once, and again whenever something has changed. */
+fun <T> Phone.watch(read: suspend Phone.() -> T): Flow<T> =
+    // Subscribed first: what changes while it is read for the first time is not missed.
+    told { it() }.map { read() }
+
+private fun Phone.told(subscribed: (tell: () -> Unit) -> Unit): Flow<Unit> = callbackFlow {
     val subscription = subscribe(object : ChangeListener {
         override fun lookAgain() {
             Threads.stayAttached()
             trySend(Unit)
         }
     })
+    subscribed { trySend(Unit) }
     awaitClose {
         subscription.cancel()
         subscription.close()
     }
 }.conflate()
-
-/** What a screen shows: read at once, and again whenever something has changed. */
-fun <T> Phone.watch(read: suspend Phone.() -> T): Flow<T> =
-    changes().onStart { emit(Unit) }.map { read() }
 
 /** A log sink from a function. */
 fun logTo(line: (LogLevel, String) -> Unit): LogSink = object : LogSink {

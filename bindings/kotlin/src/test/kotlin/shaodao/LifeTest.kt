@@ -37,7 +37,7 @@ class LifeTest {
 
     /** A server that hangs: the sync can be left, the phone goes on working meanwhile and afterwards. */
     @Test
-    fun `a sync is cancelled`() = runBlocking {
+    fun `a sync is cancelled`() = runBlocking<Unit> {
         enrolled(server, folder, XIAO, hours).use { phone ->
             phone.report(leak("漏气"))
             server.freeze()
@@ -65,7 +65,7 @@ class LifeTest {
 
     /** Suspended, the files are closed and calls say so; afterwards everything is there. */
     @Test
-    fun `the app goes to the background and comes back`() = runBlocking {
+    fun `the app goes to the background and comes back`() = runBlocking<Unit> {
         enrolled(server, folder, XIAO, hours).use { phone ->
             phone.report(leak("漏气"))
             phone.suspend()
@@ -86,7 +86,7 @@ class LifeTest {
 
     /** The wrong key opens nothing and changes nothing. */
     @Test
-    fun `another key does not open the phone`() = runBlocking {
+    fun `another key does not open the phone`() = runBlocking<Unit> {
         val key = newKey()
         open(folder, "mine", hours, key).use { it.shutdown() }
         val wrong = assertThrows(PhoneException.Storage::class.java) {
@@ -98,7 +98,7 @@ class LifeTest {
 
     /** A thousand calls at once, reads and writes: every one is answered, none is lost. */
     @Test
-    fun `a thousand calls at once`() = runBlocking {
+    fun `a thousand calls at once`() = runBlocking<Unit> {
         enrolled(server, folder, XIAO, hours).use { phone ->
             val before = ManagementFactory.getThreadMXBean().totalStartedThreadCount
             val calls = (1..1_000).map { nth ->
@@ -120,10 +120,10 @@ class LifeTest {
 
     /** A listener is told on a handful of threads, damped, and not after it has left. */
     @Test
-    fun `listeners are told to look again`() = runBlocking {
+    fun `listeners are told to look again`() = runBlocking<Unit> {
         val threads = ConcurrentHashMap.newKeySet<Long>()
         open(folder, "nobody", hours).use { phone ->
-            val reads = timeFrom { Reading(hours.nowMs, 60_000uL).also { threads += Thread.currentThread().threadId() } }
+            val reads = timeFrom { Reading(hours.nowMs, 60_000uL).also { threads += Thread.currentThread().id } }
             val opening = Opening("$folder/other", "$folder/other.unbacked", newKey(), "test 1", "boot 1")
             opening.open(reads).use { other ->
                 repeat(1_000) { other.status() }
@@ -142,7 +142,7 @@ class LifeTest {
 
     /** Ten thousand handles opened and closed leave nothing behind. */
     @Test
-    fun `nothing leaks`() = runBlocking {
+    fun `nothing leaks`() = runBlocking<Unit> {
         open(folder, "nobody", hours).use { phone ->
             val listener = object : ChangeListener {
                 override fun lookAgain() = Unit
