@@ -256,9 +256,10 @@ impl Device {
             return Ok(Some(Zeroizing::new(small)));
         }
         let opened = self.pieces.open(piece.sealed, &key, piece.size)?;
-        let Some((_, whole)) = opened.filter(|(it, _)| it.id == piece.id) else {
+        let Some(opened) = opened.filter(|it| it.streamed.id == piece.id) else {
             return Ok(None);
         };
+        let whole = opened.bytes;
         Ok(match form {
             Form::Original | Form::Fetched => Some(whole),
             _ if !piece.media.is_picture() => None,

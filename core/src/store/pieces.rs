@@ -69,6 +69,14 @@ impl Form {
     }
 }
 
+/// An original, opened.
+pub struct Opened {
+    /// What was read.
+    pub streamed: Streamed,
+    /// Its bytes.
+    pub bytes: Zeroizing<Vec<u8>>,
+}
+
 /// Nobody sweeps while this lives.
 #[derive(Debug)]
 pub struct Begun(#[allow(dead_code)] File);
@@ -195,15 +203,15 @@ impl Pieces {
         sealed: SealedId,
         key: &PieceKey,
         most: u64,
-    ) -> Result<Option<(Streamed, Zeroizing<Vec<u8>>)>, StoreError> {
+    ) -> Result<Option<Opened>, StoreError> {
         let file = match File::open(self.path(sealed, Form::Original)) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let mut plain = Zeroizing::new(Vec::new());
-        match stream::open(key, BufReader::new(file), &mut *plain, most) {
-            Ok(streamed) if streamed.sealed == sealed => Ok(Some((streamed, plain))),
+        let mut bytes = Zeroizing::new(Vec::new());
+        match stream::open(key, BufReader::new(file), &mut *bytes, most) {
+            Ok(streamed) if streamed.sealed == sealed => Ok(Some(Opened { streamed, bytes })),
             Ok(_) | Err(StreamError::Unreadable | StreamError::TooLarge(_)) => Ok(None),
             Err(StreamError::Io(error)) => Err(error.into()),
         }
