@@ -294,14 +294,24 @@ pub(super) fn flush_folder(folder: &FilePath) -> std::io::Result<()> {
 
 #[cfg(feature = "s3")]
 fn bucket(settings: &Settings) -> Result<Arc<dyn ObjectStore>, ObjectsError> {
-    use object_store::ClientOptions;
+    use object_store::{ClientOptions, RetryConfig};
+
     use object_store::aws::AmazonS3Builder;
+
+    // A phone waits for the answer, and comes again by itself.
+    const MOST_RETRIES: usize = 3;
+    const RETRY_WITHIN: std::time::Duration = std::time::Duration::from_secs(20);
     // Whoever came first has chosen the same one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let options = ClientOptions::new().with_allow_http(settings.s3_allow_http);
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(settings.s3_bucket.clone().unwrap_or_default())
         .with_region(&settings.s3_region)
+        .with_retry(RetryConfig {
+            max_retries: MOST_RETRIES,
+            retry_timeout: RETRY_WITHIN,
+            ..RetryConfig::default()
+        })
         .with_client_options(options);
     if let Some(endpoint) = &settings.s3_endpoint {
         builder = builder.with_endpoint(endpoint);
