@@ -92,7 +92,7 @@ impl Evidence {
         let counted = async_stream::stream! {
             while let Some(part) = std::future::poll_fn(|cx| bytes.as_mut().poll_next(cx)).await {
                 let length = part.as_ref().map_or(0, |part| part.len() as u64);
-                handing.left = handing.left.saturating_sub(length);
+                handing.over(length);
                 yield part;
             }
         };
@@ -256,6 +256,12 @@ struct HandingOver {
     app: Arc<App>,
     row: i64,
     left: u64,
+}
+
+impl HandingOver {
+    fn over(&mut self, bytes: u64) {
+        self.left = self.left.saturating_sub(bytes);
+    }
 }
 
 impl Drop for HandingOver {

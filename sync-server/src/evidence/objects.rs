@@ -294,15 +294,30 @@ pub(super) fn flush_folder(folder: &FilePath) -> std::io::Result<()> {
 
 #[cfg(feature = "s3")]
 fn bucket(settings: &Settings) -> Result<Arc<dyn ObjectStore>, ObjectsError> {
-    use object_store::ClientOptions;
     use object_store::aws::AmazonS3Builder;
+    use object_store::{ClientOptions, RetryConfig};
+
+    // A phone waits for the answer, and comes again by itself.
+    const MOST_RETRIES: usize = 3;
+    // A part over a slow line, or a slow store that puts an object together.
+    const PART_WITHIN: std::time::Duration = std::time::Duration::from_secs(300);
+    const RETRY_WITHIN: std::time::Duration = std::time::Duration::from_secs(20);
     // Whoever came first has chosen the same one.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let options = ClientOptions::new().with_allow_http(settings.s3_allow_http);
+    let options = ClientOptions::new()
+        .with_allow_http(settings.s3_allow_http)
+        .with_timeout(PART_WITHIN);
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(settings.s3_bucket.clone().unwrap_or_default())
         .with_region(&settings.s3_region)
-        .with_client_options(options);
+        .with_retry(RetryConfig {
+            max_retries: MOST_RETRIES,
+            retry_timeout: RETRY_WITHIN,
+            ..RetryConfig::default()
+        })
+        .with_client_options(options)
+        // One at a time: not every store that speaks S3 answers for many.
+        .with_disable_bulk_delete(true);
     if let Some(endpoint) = &settings.s3_endpoint {
         builder = builder.with_endpoint(endpoint);
     }

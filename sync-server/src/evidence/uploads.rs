@@ -30,6 +30,7 @@ use rusqlite::params;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 use shaodao_core::domain::ids::{DeviceId, SealedId};
 
@@ -45,6 +46,10 @@ use crate::engine::{Caller, Engine, EngineError};
 /// Written at once, bytes; more is not held of one upload.
 const BATCH: usize = 256 * 1024;
 const HOUR_MS: i64 = 3_600_000;
+/// For how long a request goes on reading once a newer one waits, at most, and
+/// how long nothing may come in that time.
+const LAST_BYTES: Duration = Duration::from_secs(2);
+const LAST_SILENCE: Duration = Duration::from_millis(200);
 
 /// How far an upload has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,6 +181,7 @@ impl Evidence {
             length,
             idle: self.idle,
             sums: checksum.map(|checksum| (Sums::new(checksum.by), checksum.value)),
+            last_until: None,
             behind: None,
         };
         // By itself: whatever has come is kept although the connection breaks
@@ -564,6 +570,8 @@ struct Taking {
     length: u64,
     idle: Duration,
     sums: Option<(Sums, Vec<u8>)>,
+    /// A newer request waits: until when this one goes on at most.
+    last_until: Option<Instant>,
     /// What was found behind the newest batch: the end, or a cut.
     behind: Option<Result<(), Refused>>,
 }
@@ -622,12 +630,23 @@ impl Taking {
             return behind.map(|()| None);
         }
         let first = poll_fn(|cx| Pin::new(&mut self.body).poll_next(cx));
-        let first = tokio::select! {
-            biased;
-            () = self.turn.interrupted() => return Err(Refused::Busy),
-            first = tokio::time::timeout(self.idle, first) => first,
+        let first = match self.last_until {
+            None => tokio::select! {
+                first = tokio::time::timeout(self.idle, first) => first,
+                () = self.turn.interrupted() => {
+                    // What is on its way still counts: the newer request comes
+                    // from the same phone, which would have to send it again.
+                    self.last_until = Some(Instant::now() + LAST_BYTES);
+                    return Ok(Some(Vec::new()));
+                }
+            },
+            Some(until) => {
+                let silence = until.min(Instant::now() + LAST_SILENCE);
+                tokio::time::timeout_at(silence, first).await
+            }
         };
         let first = match first {
+            Err(_) if self.last_until.is_some() => return Err(Refused::Busy),
             Err(_) => return Err(Refused::TooSlow),
             Ok(None) => return Ok(None),
             Ok(Some(Err(_))) => return Err(Refused::Cut),
