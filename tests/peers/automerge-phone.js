@@ -40,7 +40,6 @@ class Phone {
     if (secret) {
       await this.#online(server, async () => {
         this.list = await this.repo.find(secret)
-        await this.#settled()
       })
     } else {
       this.list = this.repo.create({ findings: [] })
