@@ -89,4 +89,4 @@ setup: .tools/cargo-deny
 
 clean:
 	$(CARGO) clean
-	rm -rf .tools
+	rm -rf .tools tests/peers/node_modules
