@@ -70,7 +70,8 @@ class Phone {
     const fetch = () => {
       const known = this.repo.handles
       const missing = this.list.doc().findings.filter((url) => !(url.slice("automerge:".length) in known))
-      for (const url of missing) this.repo.find(url)
+      // What is not to be had at once may still come; all is waited for below.
+      for (const url of missing) this.repo.find(url, { allowableStates: ["ready", "unavailable"] })
     }
     return this.#online(server, async () => {
       fetch()

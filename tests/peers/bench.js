@@ -17,7 +17,7 @@ const { values: args } = parseArgs({
   options: {
     // Of every number of findings and phones.
     scale: { type: "string", default: "1" },
-    rounds: { type: "string", default: "5" },
+    rounds: { type: "string", default: "3" },
     // Rounds of what takes long: 10,000 findings.
     "long-rounds": { type: "string", default: "3" },
     seed: { type: "string", default: "1" },

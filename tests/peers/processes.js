@@ -8,6 +8,9 @@ import { promisify } from "node:util"
 const run = promisify(execFile)
 const running = new Set()
 
+// No step takes so long on any machine; whoever does will not come to an end.
+const LONGEST_MS = 15 * 60_000
+
 // Nothing outlives the driver, however it ends.
 process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")))
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => process.exit(1))
@@ -69,7 +72,11 @@ export function phones(command, args, strace) {
     async do(what, more = {}) {
       const said = new Promise((resolve, reject) => waiting.push({ resolve, reject }))
       child.stdin.write(JSON.stringify({ do: what, phone: 0, ...more }) + "\n")
+      const late = setTimeout(() => {
+        waiting.shift()?.reject(new Error(`${command} ${args}: ${what} does not end`))
+      }, LONGEST_MS)
       const answer = await said
+      clearTimeout(late)
       if (answer.error) throw new Error(`${what}: ${answer.error}`)
       return answer
     },
