@@ -6,7 +6,38 @@ use shaodao_tests::simulation::{live, runner};
 
 /// What has to have happened in all seeds together, or the simulation is not
 /// what it says it is.
-const MET: &[&str] = &[];
+const MET: &[&str] = &[
+    "an app died",
+    "power failed",
+    "the server died",
+    "the server was down",
+    "the server's clock jumped",
+    "somebody was away",
+    "suspended",
+    "revoked",
+    "a phone was copied",
+    "a backup was put back",
+    "a backup woke up elsewhere",
+    "did again",
+    "returned",
+    "set aside on the way",
+    "in the last millisecond",
+    "refused on the phone",
+    "explained",
+    "disagreement",
+    "replayed",
+    "said again",
+    "of the future",
+    "mutant honest",
+    "mutant a stranger's signature",
+    "mutant a chain number twice",
+    "mutant seen by nobody",
+    "escalated, due_passed",
+    "escalated, asked",
+    "stood down",
+    "proposed",
+    "suspended whistle",
+];
 
 #[test]
 fn every_week_heals_whatever_goes_wrong_and_whoever_cheats() {

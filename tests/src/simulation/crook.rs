@@ -52,7 +52,7 @@ impl Simulation {
             self.world.bury_server();
         }
         match self.rng.random_range(0..8u32) {
-            0..3 => self.send_a_mutant(),
+            0..3 => (0..3).for_each(|_| self.send_a_mutant()),
             3..6 => self.meddle(),
             6 => self.send_again(),
             _ => self.speak_of_the_future(),

@@ -490,12 +490,13 @@ fn nobody_counts_who_is_shut_out(simulation: &Simulation, picture: &Picture) {
     for (hash, kept) in &picture.kept {
         let (device, at_ms) = (kept.sealed.envelope.device, kept.received_at_ms);
         // In the same millisecond it may have been either way.
-        let shut_out = ledger.was_revoked(device, at_ms - 1)
-            || (ledger.was_suspended(device, at_ms - 1) && ledger.was_suspended(device, at_ms + 1));
+        let shut_out =
+            ledger.was_revoked(device, at_ms - 1) || ledger.surely_suspended(device, at_ms);
         let counts = kept.standing.is_shared() && !ledger.released.contains(hash);
         assert!(
             !(shut_out && counts),
-            "{hash} of a phone that is shut out counts"
+            "{hash} of a phone that was shut out at {at_ms} is {:?}",
+            kept.standing
         );
     }
 }

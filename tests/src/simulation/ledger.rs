@@ -101,6 +101,12 @@ impl Ledger {
             .any(|(from, to)| (*from..=*to).contains(&at_ms))
     }
 
+    /// Whether it was shut out before and after that very millisecond.
+    pub fn surely_suspended(&self, device: DeviceId, at_ms: i64) -> bool {
+        let mut times = self.suspended.get(&device).into_iter().flatten();
+        times.any(|(from, to)| *from < at_ms && at_ms < *to)
+    }
+
     /// Whether it was revoked before something of it arrived.
     pub fn was_revoked(&self, device: DeviceId, at_ms: i64) -> bool {
         self.revoked.get(&device).is_some_and(|from| at_ms >= *from)

@@ -19,6 +19,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -53,6 +54,8 @@ use crook::Crook;
 use ledger::Ledger;
 use plan::Plan;
 
+/// Worlds that this process has begun.
+static LIVED: AtomicU64 = AtomicU64::new(0);
 const DAY_MS: i64 = 24 * 3_600_000;
 
 /// A world, and what happens in it.
@@ -99,7 +102,10 @@ impl Simulation {
     /// The world of a seed, before anything happens.
     pub fn new(seed: u64) -> Self {
         let plan = Plan::draw(seed);
-        let folder = memory().join(format!("shaodao-{}-week-{seed}", std::process::id()));
+        // One seed may be lived by two tests at the same time.
+        let nth = LIVED.fetch_add(1, Ordering::SeqCst);
+        let name = format!("shaodao-{}-week-{nth}", std::process::id());
+        let folder = memory().join(name);
         let _ = std::fs::remove_dir_all(&folder);
         World::copied(template(), &folder);
         let mut world = World::repeatable(folder, seed);
