@@ -4,7 +4,8 @@
 //!
 //! [`args`] says what can be asked, [`home`] where the phone and its key are,
 //! [`resolve`] finds the records and people that are meant, [`commands`] does
-//! it, [`view`] and [`clock_view`] say what came of it, to people and to scripts.
+//! it, [`view`], [`clock_view`] and [`owed`] say what came of it, to people and to
+//! scripts.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
