@@ -14,7 +14,7 @@ help:
 	@echo "make prove                     the long runs of what make test does in short"
 	@echo "make serve                     the server alone, on 127.0.0.1:8470"
 	@echo "make bench                     benchmarks against plain baselines"
-	@echo "make fuzz [FUZZ_SECONDS=300]   every decoder under libFuzzer (cargo-fuzz, nightly)"
+	@echo "make fuzz [FUZZ_SECONDS=300]   every decoder under libFuzzer (cargo-fuzz)"
 	@echo "make mutants                   a million forged envelopes through the server"
 	@echo "make doc | fmt | lint | clean"
 
@@ -39,11 +39,21 @@ bench:
 	$(CARGO) bench -p shaodao-core --bench micro
 	$(CARGO) run --release -p shaodao-tests --bin bench
 
-fuzz:
-	cd tests && for target in $(FUZZ_TARGETS); do \
-		mkdir -p fuzz/work/$$target; \
-		$(CARGO) +nightly fuzz run $$target fuzz/work/$$target fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+# With a nightly toolchain under the address sanitizer; where none is to be had,
+# on the stable one without.
+fuzz: .tools/cargo/bin/cargo-fuzz
+	@cd tests && export PATH="$(CURDIR)/.tools/cargo/bin:$$PATH" && \
+	if $(CARGO) +nightly --version >/dev/null 2>&1 || rustup toolchain install nightly --profile minimal; then \
+		fuzz="$(CARGO) +nightly fuzz run"; \
+	else \
+		export RUSTC_BOOTSTRAP=1; fuzz="$(CARGO) fuzz run --sanitizer none"; \
+	fi && for target in $(FUZZ_TARGETS); do \
+		mkdir -p fuzz/work/$$target && \
+		$$fuzz $$target fuzz/work/$$target fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) -timeout=10 || exit 1; \
 	done
+
+.tools/cargo/bin/cargo-fuzz:
+	$(CARGO) install cargo-fuzz --version 0.13.2 --locked --root .tools/cargo
 
 mutants:
 	SHAODAO_MUTANTS=1000000 $(CARGO) test --release -p shaodao-tests --test mutants -- --nocapture
