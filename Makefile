@@ -16,7 +16,7 @@ help:
 	@echo "make bench                     benchmarks against plain baselines"
 	@echo "make bench-peers [ARGS="--scale 0.1"]  the same work by PouchDB and automerge-repo (Node.js)"
 	@echo "make load                      500 phones at once, and how cost grows"
-	@echo "make fuzz [FUZZ_SECONDS=300]   every decoder under libFuzzer (cargo-fuzz, nightly)"
+	@echo "make fuzz [FUZZ_SECONDS=300]   every decoder under libFuzzer (cargo-fuzz)"
 	@echo "make mutants                   a million forged envelopes through the server"
 	@echo "make doc | fmt | lint | clean"
 
@@ -54,11 +54,21 @@ load:
 	$(CARGO) build --release -p shaodao-server -p shaodao-tests --bin shaodao-server --bin load
 	target/release/load --docs docs --json target/load.json $(ARGS)
 
-fuzz:
-	cd tests && for target in $(FUZZ_TARGETS); do \
-		mkdir -p fuzz/work/$$target; \
-		$(CARGO) +nightly fuzz run $$target fuzz/work/$$target fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+# With a nightly toolchain under the address sanitizer; where none is to be had,
+# on the stable one without.
+fuzz: .tools/cargo/bin/cargo-fuzz
+	@cd tests && export PATH="$(CURDIR)/.tools/cargo/bin:$$PATH" && \
+	if $(CARGO) +nightly --version >/dev/null 2>&1 || rustup toolchain install nightly --profile minimal; then \
+		fuzz="$(CARGO) +nightly fuzz run"; \
+	else \
+		export RUSTC_BOOTSTRAP=1; fuzz="$(CARGO) fuzz run --sanitizer none"; \
+	fi && for target in $(FUZZ_TARGETS); do \
+		mkdir -p fuzz/work/$$target && \
+		$$fuzz $$target fuzz/work/$$target fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) -timeout=10 || exit 1; \
 	done
+
+.tools/cargo/bin/cargo-fuzz:
+	$(CARGO) install cargo-fuzz --version 0.13.2 --locked --root .tools/cargo
 
 mutants:
 	SHAODAO_MUTANTS=1000000 $(CARGO) test --release -p shaodao-tests --test mutants -- --nocapture

@@ -312,22 +312,47 @@ fn begin_again(
     Ok(())
 }
 
-/// Puts the new database in place and moves the former one aside.
+/// Puts the new database in place and keeps the former one under another name.
+/// There is a database at every moment: a restore that is killed leaves the
+/// former one or the new one.
 fn swap(new: &Path, path: &Path, now_ms: i64) -> Result<Option<PathBuf>, RestoreError> {
     let former = match path.exists() {
         true => {
             let aside = with_suffix(path, &format!("before-{now_ms}"));
-            std::fs::rename(path, &aside).map_err(|error| file(path, error))?;
+            keep(path, &aside)?;
             Some(aside)
         }
         false => None,
     };
+    // A log or a journal that could not be brought into the former database would
+    // be taken for the new one's.
+    for ending in ["-wal", "-shm", "-journal"] {
+        let log = PathBuf::from(format!("{}{ending}", path.display()));
+        if !log.exists() {
+            continue;
+        }
+        if let Some(former) = &former {
+            keep(
+                &log,
+                &PathBuf::from(format!("{}{ending}", former.display())),
+            )?;
+        }
+        std::fs::remove_file(&log).map_err(|error| file(&log, error))?;
+    }
     std::fs::rename(new, path).map_err(|error| file(path, error))?;
     if let Some(folder) = path.parent() {
         let synced = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
         synced.map_err(|error| file(folder, error))?;
     }
     Ok(former)
+}
+
+/// Gives a file a second name; where the file system has none, a copy.
+fn keep(path: &Path, aside: &Path) -> Result<(), RestoreError> {
+    let _ = std::fs::remove_file(aside);
+    std::fs::hard_link(path, aside)
+        .or_else(|_| std::fs::copy(path, aside).map(drop))
+        .map_err(|error| file(path, error))
 }
 
 /// Copies into a file of its own, flushed; the position it ends with.

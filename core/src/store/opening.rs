@@ -157,6 +157,11 @@ pub(super) fn connect(files: &Files) -> Result<Connection, StoreError> {
     let mut db = Connection::open(&files.database)?;
     db.busy_timeout(std::time::Duration::from_secs(10))?;
     unlock(&db, &files.key)?;
+    // Before anything is written, be it the journal mode.
+    match schema(&db)? {
+        0..=SCHEMA_VERSION => {}
+        newer => return Err(StoreError::Newer(newer)),
+    }
     // The journal mode answers with a row.
     db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     db.pragma_update(None, "foreign_keys", true)?;
@@ -185,19 +190,20 @@ fn unlock(db: &Connection, key: &DatabaseKey) -> Result<(), StoreError> {
     Ok(db.execute_batch("PRAGMA cipher_log_level = NONE; PRAGMA cipher_compatibility = 4;")?)
 }
 
+fn schema(db: &Connection) -> Result<i64, StoreError> {
+    Ok(db.pragma_query_value(None, "user_version", |row| row.get(0))?)
+}
+
 /// How each version follows from the one before.
 const SCHEMA: [&str; SCHEMA_VERSION as usize] =
     [include_str!("schema_v1.sql"), include_str!("schema_v2.sql")];
 
 fn migrate(db: &mut Connection) -> Result<(), StoreError> {
-    let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    match version {
+    match schema(db)? {
         0..SCHEMA_VERSION => {
             let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             // Another process may have been here meanwhile.
-            let version: i64 =
-                transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-            let done = usize::try_from(version).unwrap_or(0);
+            let done = usize::try_from(schema(&transaction)?).unwrap_or(0);
             for step in SCHEMA.iter().skip(done) {
                 transaction.execute_batch(step)?;
             }

@@ -47,11 +47,16 @@ pub enum DbError {
 /// See [`DbError`].
 pub fn open(path: &Path) -> Result<Connection, DbError> {
     let mut db = connect(path)?;
+    // Before anything is written, be it the journal mode.
+    let version = |db: &Connection| db.pragma_query_value(None, "user_version", |row| row.get(0));
+    match version(&db)? {
+        0..=SCHEMA_VERSION => {}
+        newer => return Err(DbError::Newer(newer)),
+    }
     db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     // Of two processes that open an empty database one makes it.
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    match version {
+    match version(&transaction)? {
         0 => {
             transaction.execute_batch(include_str!("schema_v1.sql"))?;
             transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;

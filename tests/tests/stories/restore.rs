@@ -415,3 +415,38 @@ fn escalated(world: &mut World) -> BTreeSet<RecordId> {
     }
     escalated
 }
+
+#[test]
+fn a_backup_is_not_mixed_with_the_log_of_what_it_replaces() {
+    // What could go wrong: the former database cannot take in its own log, which
+    // stays where it is, and SQLite reads it into the restored one.
+    let mut world = street("stray-log", 7);
+    numbered(&mut world, "备份前");
+    let backup = world.backup("noon.db");
+    for nth in 0..4 {
+        numbered(&mut world, &format!("备份后第{nth}处"));
+    }
+    let (database, log) = (
+        world.server_folder().join("server.db"),
+        world.server_folder().join("server.db-wal"),
+    );
+    // As the power went: a log that nobody has brought home, and a database that
+    // does not read.
+    let left = std::fs::read(&log).expect("a log");
+    assert!(!left.is_empty());
+    world.stop_server();
+    std::fs::write(&log, &left).expect("writes");
+    let mut bytes = std::fs::read(&database).expect("reads");
+    let end = bytes.len();
+    bytes[100..end].fill(0x55);
+    std::fs::write(&database, bytes).expect("writes");
+    let former = world
+        .restore(&backup)
+        .expect("restores")
+        .expect("the former");
+    assert!(!log.exists());
+    assert!(former.exists());
+    world.start_server();
+    world.resume();
+    world.settle();
+}
