@@ -381,7 +381,7 @@ impl Asking<'_> {
                     || target.is_some_and(|target| target.handled_by(&person.id))
             }
         };
-        yes(!own || active(Bug::OwnWork), Reason::OwnWork)
+        yes(!own, Reason::OwnWork)
     }
 
     fn not_own_score(&self, person: &Person) -> Result<(), Reason> {
