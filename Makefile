@@ -6,7 +6,7 @@ export CARGO_TERM_COLOR ?= auto
 FUZZ_SECONDS ?= 300
 FUZZ_TARGETS = $(notdir $(wildcard tests/fuzz/corpus/*))
 
-.PHONY: help demo test prove serve bench bench-peers load fuzz mutants doc fmt lint setup clean
+.PHONY: help demo test prove planted serve bench bench-peers load fuzz mutants mutants-code doc fmt lint setup clean
 
 help:
 	@echo "make demo [SUMMARY=path.json]  one day of the street on real parts"
@@ -18,6 +18,8 @@ help:
 	@echo "make load                      500 phones at once, and how cost grows"
 	@echo "make fuzz [FUZZ_SECONDS=300]   every decoder under libFuzzer (cargo-fuzz)"
 	@echo "make mutants                   a million forged envelopes through the server"
+	@echo "make planted                   bugs on purpose, and what finds each"
+	@echo "make mutants-code [MINUTES=60] every rule changed in turn: do the tests notice?"
 	@echo "make doc | fmt | lint | clean"
 
 demo:
@@ -28,11 +30,27 @@ test: setup lint
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
 	@! $(CARGO) tree -p shaodao-server -e normal -i reqwest 2>/dev/null | grep -q . || { echo "the server must not pull in the phone's store and transport"; exit 1; }
 	@! $(CARGO) tree -p shaodao-server -e normal -i openssl-sys 2>/dev/null | grep -q . || { echo "the server must not pull in the phone's cipher"; exit 1; }
-	$(CARGO) build --workspace --bins
+	$(CARGO) build --workspace
+	SHAODAO_BUILT=1 bindings/test.sh
+	$(CARGO) test -p shaodao-tests --features planted --test planted
 	$(CARGO) test --workspace
 
 prove:
+	SHAODAO_SEEDS=10000 $(CARGO) test -p shaodao-tests --test simulation -- --nocapture
 	SHAODAO_TIMERS=10000 SHAODAO_KILLS=500 $(CARGO) test -p shaodao-tests --test exactly_once -- --nocapture
+	SHAODAO_KILLS=1000 $(CARGO) test -p shaodao-tests --test evidence no_kill -- --nocapture
+
+# Bugs on purpose, each to be found by the simulation; prints what found it.
+planted:
+	$(CARGO) test -p shaodao-tests --features planted --test planted -- --nocapture
+
+# Each rule of clocks, rights and escalation changed in turn, to see whether a
+# test notices.
+mutants-code: .tools/cargo/bin/cargo-mutants
+	PATH="$(CURDIR)/.tools/cargo/bin:$$PATH" python3 tests/mutants-code.py $(if $(MINUTES),--minutes $(MINUTES),)
+
+.tools/cargo/bin/cargo-mutants:
+	$(CARGO) install cargo-mutants --version 27.1.0 --locked --root .tools/cargo
 
 serve:
 	$(CARGO) run --release -p shaodao-server -- serve
@@ -84,7 +102,7 @@ lint: setup
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	.tools/cargo-deny -L error --all-features check licenses bans sources
 
-setup: .tools/cargo-deny
+setup: .tools/cargo-deny .tools/s3s-fs
 	@$(CARGO) fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 	@$(CARGO) clippy --version >/dev/null 2>&1 || rustup component add clippy
 
@@ -96,6 +114,11 @@ setup: .tools/cargo-deny
 	else \
 		$(CARGO) install cargo-deny --version 0.20.2 --locked --root .tools/cargo && ln -sf cargo/bin/cargo-deny $@; \
 	fi
+
+# An S3-speaking server, for the tests of evidence in a bucket.
+.tools/s3s-fs:
+	$(CARGO) install s3s-fs --version 0.12.0 --locked --features binary --root .tools/cargo
+	ln -sf cargo/bin/s3s-fs $@
 
 clean:
 	$(CARGO) clean
