@@ -17,6 +17,9 @@ use shaodao_tests::scope::running::Answer;
 
 const HOUR_MS: i64 = 3_600_000;
 
+/// A request with a session or without.
+type Ask = fn(&Life, Option<&str>) -> Answer;
+
 #[test]
 fn the_door_says_nothing_of_who_lives_there() {
     let mut rng = StdRng::seed_from_u64(11);
@@ -41,7 +44,7 @@ fn without_a_session(life: &Life) {
         engine.connection().execute(sql, [expired.0])?;
         Ok(())
     });
-    let asks: [(&str, fn(&Life, Option<&str>) -> Answer); 2] = [
+    let asks: [(&str, Ask); 2] = [
         ("sync", |life, token| {
             life.running.post("/v1/sync", token, sync())
         }),
