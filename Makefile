@@ -58,6 +58,7 @@ serve:
 bench:
 	$(CARGO) bench -p shaodao-core --bench micro
 	$(CARGO) run --release -p shaodao-tests --bin bench
+	$(CARGO) run --release -p shaodao-tests --features planted --bin cost
 
 bench-peers: tests/peers/node_modules
 	$(CARGO) build --release -p shaodao-server -p shaodao-tests --bin shaodao-server --bin peer_run

@@ -144,3 +144,46 @@ mod planting {
         IN_FORCE.store(bug.map_or(0, |bug| bug as u8), Ordering::SeqCst);
     }
 }
+
+/// What trust costs, to be left out for a comparison. It is left out with the
+/// feature `planted` only, like a bug.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Part {
+    /// Signing on the phone, and checking it on the server.
+    Signing = 1,
+    /// Asking whether somebody may do what they do, on phone and server.
+    Judging = 2,
+    /// The cipher of the phone's database.
+    Encrypting = 4,
+}
+
+/// Whether a part is left out: never, in any program that anybody uses.
+#[cfg(not(feature = "planted"))]
+#[inline(always)]
+pub const fn left_out(_: Part) -> bool {
+    false
+}
+
+#[cfg(feature = "planted")]
+pub use leaving_out::{leave_out, left_out};
+
+#[cfg(feature = "planted")]
+mod leaving_out {
+    use std::sync::atomic::{AtomicU8, Ordering};
+
+    use super::Part;
+
+    static LEFT_OUT: AtomicU8 = AtomicU8::new(0);
+
+    /// Whether a part is left out.
+    pub fn left_out(part: Part) -> bool {
+        LEFT_OUT.load(Ordering::Relaxed) & part as u8 != 0
+    }
+
+    /// Leaves these parts out from here on, in the whole process.
+    pub fn leave_out(parts: &[Part]) {
+        let bits = parts.iter().fold(0, |bits, part| bits | *part as u8);
+        LEFT_OUT.store(bits, Ordering::Relaxed);
+    }
+}

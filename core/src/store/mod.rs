@@ -25,6 +25,7 @@ use crate::document::WriteError;
 use crate::domain::directory::Directory;
 use crate::domain::ids::{EnvelopeHash, RecordId};
 use crate::envelope::{Chain, OpenError, Sealed};
+use crate::planted::{Part, left_out};
 use crate::sync::head::{self as feed, SignedHead};
 use crate::sync::plan::Progress;
 
@@ -383,6 +384,9 @@ fn commit_twice(
 /// come out half empty without an error. So whoever has read a long value asks,
 /// and so does every transaction before it commits.
 fn authentic(db: &Connection) -> Result<(), StoreError> {
+    if left_out(Part::Encrypting) {
+        return Ok(());
+    }
     // Answered while it is prepared: a cached statement would say what was.
     let status: String = db.query_row("PRAGMA cipher_status", [], |row| row.get(0))?;
     match status.as_str() {

@@ -35,7 +35,7 @@ use super::{
     put_meta,
 };
 use crate::envelope::Chain;
-use crate::planted::{Bug, active};
+use crate::planted::{Bug, Part, active, left_out};
 
 /// How closely to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,6 +179,9 @@ pub(super) fn connect(files: &Files) -> Result<Connection, StoreError> {
 /// HMAC-SHA512 over each. Both are part of the stored format, so neither is
 /// left to what a later version takes for granted.
 fn unlock(db: &Connection, key: &DatabaseKey) -> Result<(), StoreError> {
+    if left_out(Part::Encrypting) {
+        return Ok(());
+    }
     // The error of a statement quotes it, and this one holds the key.
     let keyed = db.execute_batch(&key.statement());
     keyed.map_err(|_| StoreError::NoCipher)?;
