@@ -34,6 +34,7 @@ use super::{
     Files, SCHEMA_VERSION, Store, StoreError, authentic, chain, generation, get_meta, head,
     put_meta,
 };
+use crate::domain::ids::EnvelopeHash;
 use crate::envelope::Chain;
 use crate::planted::{Bug, Part, active, left_out};
 
@@ -272,6 +273,10 @@ impl Store {
         }
         extend(&mut chain, self::chain(&transaction)?);
         let device: Option<[u8; 16]> = get_meta(&transaction, "device")?;
+        // The journal has let go of what was accepted, but not of the number.
+        if let Some(head) = contents.head.as_ref().filter(|head| is_of(head, device)) {
+            extend(&mut chain, chain_in(head));
+        }
         let mut lost = Vec::new();
         for sealed in &contents.envelopes {
             if find_envelope(&transaction, &sealed.hash)?.is_some() {
@@ -302,6 +307,7 @@ impl Store {
             return Ok(false);
         };
         let ours = head(&self.db)?;
+        let device: Option<[u8; 16]> = get_meta(&self.db, "device")?;
         let held = unaccepted(&self.db)?;
         let held: BTreeSet<_> = held.iter().map(|(hash, _)| *hash).collect();
         let journalled: BTreeSet<_> = contents.envelopes.iter().map(|it| it.hash).collect();
@@ -312,9 +318,29 @@ impl Store {
         Ok(contents.is_whole()
             && ours.generation == theirs.generation
             && lasting(&ours) == lasting(theirs)
+            && (!is_of(theirs, device) || chain_in(theirs).length <= chain(&self.db)?.length)
             && held == journalled
             && pieces == kept)
     }
+}
+
+/// Whether a head is this device's.
+fn is_of(head: &Head, device: Option<[u8; 16]>) -> bool {
+    let device = device.map(|device| Value::Blob(device.to_vec()));
+    device.is_some() && head.value("device") == device.as_ref()
+}
+
+/// Where the chain stood when a head was written.
+fn chain_in(head: &Head) -> Chain {
+    let length = match head.value("chain_length") {
+        Some(Value::Integer(length)) => u64::try_from(*length).unwrap_or(0),
+        _ => 0,
+    };
+    let newest = match head.value("chain_newest") {
+        Some(Value::Blob(hash)) => EnvelopeHash::from_slice(hash),
+        _ => None,
+    };
+    Chain { length, newest }
 }
 
 /// The values of a head that do not change with every action and every reply.

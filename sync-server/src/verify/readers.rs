@@ -130,9 +130,8 @@ fn replay(
         let Some(row) = entry.envelope else {
             continue;
         };
-        let verdicts = due.verdicts.entry(row).or_default();
-        let had_a_position = !verdicts.is_empty();
-        verdicts.push((entry.position, entry.standing));
+        let verdict = (entry.position, entry.standing);
+        due.verdicts.entry(row).or_default().push(verdict);
         let shared = entry.standing.is_some_and(Standing::is_shared);
         if !shared || !written.insert(row) {
             continue;
@@ -156,23 +155,14 @@ fn replay(
         }
         let state = document.fold();
         engine.write_rows(record, id, &state)?;
-        // The history of its own record goes to whoever is new, itself included
-        // if it had been set aside: then it takes another position for everybody.
+        // What its record had so far goes to whoever is new.
         let (new, linked) = widen(engine, record)?;
-        let again = had_a_position && !new.is_empty();
-        let later = feed[at + 1..].iter();
-        let own = match again {
-            true => later.clone().find(|it| it.envelope == Some(row)),
-            false => None,
-        };
-        let own = own.map_or(entry.position, |own| own.position);
-        let next = later.clone().find(|it| {
+        let own = entry.position;
+        let next = feed[at + 1..].iter().find(|it| {
             let shared = it.standing.is_some_and(Standing::is_shared);
             shared && it.envelope.is_some_and(|row| !written.contains(&row))
         });
         let next = next.map_or(i64::MAX, |next| next.position);
-        let history = due.histories.entry(record).or_default();
-        history.extend(again.then_some(row));
         due.publish(record, &new, (before, own));
         due.histories.entry(record).or_default().insert(row);
         for key in audience::names(&engine.db, record)? {
