@@ -245,7 +245,7 @@ fn find(
     let view = device.view(now, record)?;
     let mut pieces = view.state.evidence().iter();
     let found = pieces.find(|one| one.piece.id == piece && one.erased.is_none());
-    Ok(found.ok_or(DeviceError::EvidenceNotHere)?.piece.clone())
+    Ok(found.ok_or(DeviceError::EvidenceNotHere)?.piece)
 }
 
 pub(crate) fn evidence(device: &Device, view: &RecordView) -> Result<Vec<EvidenceRow>, PhoneError> {
