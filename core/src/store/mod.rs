@@ -6,7 +6,7 @@
 //! 2. A new action is saved by [`Store::commit`]: in the journal, flushed, and
 //!    then envelope, record, read model and outbox row in one transaction. Only
 //!    then is it shown as saved or sent. A power cut may take the transaction
-//!    ([`Flush::Later`]); the next opening takes the action from the journal.
+//!    (`Flush::Later`); the next opening takes the action from the journal.
 //! 3. A reply is saved by [`Store::apply`]: a whole page with its cursor in one
 //!    transaction. A power cut may take it, too; the cursor goes with it, so the
 //!    page is pulled again. With verdicts in it, it is flushed, because the

@@ -4,7 +4,7 @@
 //! Beside the envelopes of `POST /v1/sync` travel the keys
 //! ([`EvidenceKey`](super::wire::EvidenceKey), from phone to server until it says
 //! that it keeps them) and the news
-//! ([`EvidenceNews`](super::wire::EvidenceNews), from server to every phone that
+//! ([`EvidenceNews`], from server to every phone that
 //! the record is meant for: key, arrived, seen), by a cursor of their own.
 //!
 //! Ciphertext travels by tus 1.0 on [`PATH`], with the session of `/v1/sync`:

@@ -1,7 +1,7 @@
 //! What is known of every piece: one row for each record that it is attached to.
 //!
 //! 1. `Engine::follow_evidence` makes the rows that an accepted action implies,
-//!    and destroys what it erases; [`Engine::expect_evidence`] makes rows for what
+//!    and destroys what it erases; `Engine::expect_evidence` makes rows for what
 //!    was set aside, which only its author may bring.
 //! 2. [`Engine::take_evidence_keys`] keeps the keys that phones bring.
 //! 3. [`Engine::evidence_arrived`], [`Engine::evidence_seen`]: how far it came.
@@ -11,7 +11,7 @@
 //!
 //! A row counts for its own record only: whoever attaches to a record of their
 //! own what they know by its hash has neither its key nor its bytes, and gets
-//! neither ([`super::check`]).
+//! neither (`check`).
 
 use std::collections::BTreeSet;
 

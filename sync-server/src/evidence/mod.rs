@@ -4,8 +4,8 @@
 //! 1. An action attaches a piece; [`catalogue`] has a row for it on its record
 //!    from then on. The key comes beside the envelopes.
 //! 2. A phone brings the ciphertext, in as many requests as the network needs
-//!    ([`uploads`], one at a time each: [`turns`]), while there is [`room`].
-//! 3. When all of it is here, [`check`] opens it with the key of the record: only
+//!    ([`uploads`], one at a time each: `turns`), while there is `room`.
+//! 3. When all of it is here, `check` opens it with the key of the record: only
 //!    what is what was signed is published.
 //! 4. It rests in [`objects`]: a folder, or a bucket.
 //! 5. The news say that it has arrived, to everybody whom the record is meant
