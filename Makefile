@@ -39,6 +39,10 @@ prove:
 	SHAODAO_SEEDS=10000 $(CARGO) test -p shaodao-tests --test simulation -- --nocapture
 	SHAODAO_TIMERS=10000 SHAODAO_KILLS=500 $(CARGO) test -p shaodao-tests --test exactly_once -- --nocapture
 	SHAODAO_KILLS=1000 $(CARGO) test -p shaodao-tests --test evidence no_kill -- --nocapture
+	SHAODAO_SCOPES=500 $(CARGO) test -p shaodao-tests --test scope -- --nocapture
+	SHAODAO_POINTS=50000 $(CARGO) test -p shaodao-tests --test storage -- --nocapture
+	$(CARGO) build --workspace
+	SHAODAO_FAULTS=all $(CARGO) test -p shaodao-tests --test faults -- --nocapture
 
 # Bugs on purpose, each to be found by the simulation; prints what found it.
 planted:
