@@ -303,13 +303,13 @@ impl From<&DeviceError> for Sentence {
             ),
             DeviceError::EvidenceNotHere => Self::new(
                 "evidence_not_here",
-                "这份证据还没有到这部手机上;请先同步,或等它传到服务器。",
+                "这份佐证还没有到这部手机上;请先同步,或等它传到服务器。",
                 "This evidence is not on this phone yet; sync first, or wait until it has \
                  arrived at the server.",
             ),
             DeviceError::OtherEvidence => Self::new(
                 "other_evidence",
-                "服务器给的不是这份证据(校验不符),没有采用;请稍后再试。",
+                "服务器给的不是这份佐证(校验不符),没有采用;请稍后再试。",
                 "What the server sent is not this evidence (its hash differs); it was not \
                  taken. Try again later.",
             ),

@@ -117,14 +117,14 @@ pub enum Command {
 
     /// 附证:照片、录音、文件 Attach photos, voice notes or files to a record
     Attach(Attach),
-    /// 证据清单,到哪一步 The evidence of a record, and how far each piece has come
+    /// 佐证清单,到哪一步 The evidence of a record, and how far each piece has come
     Evidence {
         /// 记录 Record
         record: String,
     },
-    /// 取出一份证据 Write a piece of evidence into a file; fetches it if need be
+    /// 取出一份佐证 Write a piece of evidence into a file; fetches it if need be
     Fetch(Fetch),
-    /// 擦除证据 Erase evidence, on the server and on every phone
+    /// 擦除佐证 Erase evidence, on the server and on every phone
     EraseEvidence {
         /// 记录 Record
         record: String,

@@ -149,7 +149,7 @@ pub enum Body {
         /// What they are, 1 to 20.
         pieces: Vec<Piece>,
     },
-    /// Finding or whistle: evidence erased everywhere (擦除证据).
+    /// Finding or whistle: evidence erased everywhere (擦除佐证).
     EraseEvidence {
         /// Which.
         piece: EvidenceId,
@@ -516,7 +516,7 @@ pub fn word_zh(word: &str) -> &str {
         "confide" => "托付隐私信息",
         "erase" => "擦除隐私信息",
         "attach" => "附证",
-        "erase_evidence" => "擦除证据",
+        "erase_evidence" => "擦除佐证",
         "urge" => "催办",
         "issue" => "吹哨",
         "summon" => "加派",

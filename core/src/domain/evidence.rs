@@ -1,4 +1,4 @@
-//! Evidence (证据): photos, voice notes and files that show what somebody found
+//! Evidence (佐证): photos, voice notes and files that show what somebody found
 //! or did. The bytes are in no document.
 //!
 //! 1. A piece is sealed once, on the phone that takes it, under a key of its
@@ -399,7 +399,7 @@ impl Arrivals {
         let Self { pieces, arrived } = self;
         match photos_only {
             true => format!("{pieces} 张照片已到 {arrived} 张"),
-            false => format!("{pieces} 份证据已到 {arrived} 份"),
+            false => format!("{pieces} 份佐证已到 {arrived} 份"),
         }
     }
 

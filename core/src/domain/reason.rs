@@ -223,15 +223,15 @@ reasons! {
         "This personal data was erased already.";
     /// No such evidence here.
     NoSuchEvidence "no_such_evidence"
-        "这里没有这份证据。"
+        "这里没有这份佐证。"
         "There is no such evidence here.";
     /// The evidence was erased.
     EvidenceErased "evidence_erased"
-        "这份证据已经擦除。"
+        "这份佐证已经擦除。"
         "This evidence was erased already.";
     /// The same bytes are attached already.
     AttachedAlready "attached_already"
-        "这份证据已经附在这里。"
+        "这份佐证已经附在这里。"
         "This evidence is attached here already.";
     /// A conclusion, or a verification that passed, and one that failed at the
     /// same time.
@@ -270,7 +270,7 @@ reasons! {
         "This action may not write these facts.";
     /// More pieces than one action or one record may have.
     TooManyPieces "too_many_pieces"
-        "证据太多:一次最多20份,一条记录最多100份。"
+        "佐证太多:一次最多20份,一条记录最多100份。"
         "Too many pieces of evidence: at most 20 at once, 100 on one record.";
     /// Larger than evidence of its kind may be.
     PieceTooLarge "piece_too_large"

@@ -212,7 +212,7 @@ impl ApiError {
         Self::new(
             StatusCode::RANGE_NOT_SATISFIABLE,
             "range_not_there",
-            format!("这份证据只有{length}字节。"),
+            format!("这份佐证只有{length}字节。"),
             format!("This evidence has {length} bytes."),
         )
     }
@@ -309,13 +309,13 @@ impl From<Refused> for ApiError {
             Refused::NoSuch => Self::new(
                 StatusCode::NOT_FOUND,
                 "no_such_evidence",
-                "没有这份证据,或者不是给您看的。",
+                "没有这份佐证,或者不是给您看的。",
                 "There is no such evidence, or it is not for you.",
             ),
             Refused::Erased => Self::new(
                 StatusCode::GONE,
                 "evidence_erased",
-                "这份证据已经擦除。",
+                "这份佐证已经擦除。",
                 "This evidence was erased.",
             ),
             Refused::Offset { offset } => Self::new(
@@ -327,7 +327,7 @@ impl From<Refused> for ApiError {
             Refused::Busy => Self::new(
                 StatusCode::LOCKED,
                 "evidence_busy",
-                "这份证据正由另一个请求上传,稍后再传。",
+                "这份佐证正由另一个请求上传,稍后再传。",
                 "Another request is bringing this evidence; try again in a moment.",
             ),
             Refused::Size { wanted } => Self::new(
@@ -365,7 +365,7 @@ impl From<Refused> for ApiError {
                 ..Self::new(
                     StatusCode::INSUFFICIENT_STORAGE,
                     "evidence_full",
-                    "服务器存放证据的空间已满,照片和录音留在手机上,以后再传;操作照常上传。",
+                    "服务器存放佐证的空间已满,照片和录音留在手机上,以后再传;操作照常上传。",
                     "The server has no room for evidence; photos and voice notes stay on the phone \
                      and are sent later. Actions go on as usual.",
                 )
@@ -375,7 +375,7 @@ impl From<Refused> for ApiError {
                 ..Self::new(
                     StatusCode::PAYLOAD_TOO_LARGE,
                     "evidence_quota",
-                    "这台手机今天上传的证据已达上限,其余的都还在手机上,明天自动再传。",
+                    "这台手机今天上传的佐证已达上限,其余的都还在手机上,明天自动再传。",
                     "This phone has reached its limit of evidence for today; the rest stays on the \
                      phone and is sent tomorrow.",
                 )

@@ -129,7 +129,7 @@ impl Hand {
         let view = self.device.view(self.clock.now(), view.record);
         let (text, json) = self.evidence_of(&view.map_err(|error| said(&error))?)?;
         let text = match text.is_empty() {
-            true => self.lang.pick("没有证据。", "No evidence.").to_owned(),
+            true => self.lang.pick("没有佐证。", "No evidence.").to_owned(),
             false => text,
         };
         Ok(Answer::new(text, json))
@@ -286,7 +286,7 @@ impl Hand {
         let mut text = match originals {
             0 => String::new(),
             _ => self.lang.pick(
-                format!("\n照片等证据已传到服务器 {originals} 份。"),
+                format!("\n照片等佐证已传到服务器 {originals} 份。"),
                 format!("\n{originals} pieces of evidence arrived at the server."),
             ),
         };
@@ -346,7 +346,7 @@ impl Hand {
             (Some(one), true) => Ok(one),
             _ => Err(Sentence::new(
                 "no_such_evidence",
-                format!("没有(或不止一份)证据 {text};用 shaodao evidence 查看。"),
+                format!("没有(或不止一份)佐证 {text};用 shaodao evidence 查看。"),
                 format!("There is no evidence {text}, or more than one; see `shaodao evidence`."),
             )),
         }
