@@ -103,10 +103,15 @@ fn size(path: &Path) -> io::Result<u64> {
     }
 }
 
-/// Bytes of everything in a folder.
+/// Bytes of everything in a folder; 0 if there is none.
 pub(super) fn weigh(folder: &Path) -> io::Result<u64> {
     let mut bytes = 0;
-    for entry in fs::read_dir(folder)? {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
         let entry = entry?;
         bytes += match entry.file_type()?.is_dir() {
             true => weigh(&entry.path())?,
