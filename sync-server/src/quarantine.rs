@@ -147,6 +147,7 @@ impl Engine {
             received_at_ms,
         };
         rows::update_judgement(&self.db, id, &judgement)?;
+        self.send_evidence_back(&sealed)?;
         self.tell_author(id, &sealed)?;
         self.tell_person(id, &sealed)?;
         let action = &sealed.envelope.action;

@@ -4,8 +4,9 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The proxy. It ends with the process; connections that it has end by
 /// themselves.
@@ -21,6 +22,23 @@ struct Counts {
     up: AtomicU64,
     cuts: AtomicU64,
     stopped: AtomicBool,
+    /// Who wants to hear when so many bytes have gone up.
+    waiting: Mutex<Option<(u64, Sender<()>)>>,
+}
+
+impl Counts {
+    fn waiting(&self) -> MutexGuard<'_, Option<(u64, Sender<()>)>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self) {
+        let mut waiting = self.waiting();
+        let up = self.up.load(Ordering::SeqCst);
+        if let Some((_, whom)) = waiting.take_if(|(at, _)| *at <= up) {
+            // Whoever does not wait any more does not want to know.
+            let _ = whom.send(());
+        }
+    }
 }
 
 impl Cutting {
@@ -48,6 +66,13 @@ impl Cutting {
     /// Bytes that went from the phone to the server.
     pub fn bytes_up(&self) -> u64 {
         self.counts.up.load(Ordering::SeqCst)
+    }
+
+    /// Tells `whom` once, as soon as `bytes` have gone up in all; whoever was to
+    /// be told before is not.
+    pub fn tell_at(&self, bytes: u64, whom: Sender<()>) {
+        *self.counts.waiting() = Some((bytes, whom));
+        self.counts.tell();
     }
 
     /// Connections that were cut.
@@ -89,6 +114,7 @@ fn carry(mut phone: TcpStream, server: &str, every: usize, counts: &Counts) {
             break;
         }
         counts.up.fetch_add(read as u64, Ordering::SeqCst);
+        counts.tell();
         room -= read;
     }
     if room == 0 {

@@ -19,6 +19,8 @@ pub struct Setup {
     pub environment: Vec<(String, String)>,
     /// File for what it says on standard error, instead of this process's own.
     pub log: Option<PathBuf>,
+    /// The largest file that the system lets it write, in kibibytes.
+    pub largest_file_kib: Option<u64>,
 }
 
 impl Setup {
@@ -120,6 +122,11 @@ impl ServerProcess {
         let setting = (name.to_owned(), value.to_string());
         self.setup.environment.retain(|(known, _)| known != name);
         self.setup.environment.push(setting);
+    }
+
+    /// Limits the largest file that it may write, or lifts that, for the next start.
+    pub fn limit_files(&mut self, largest_file_kib: Option<u64>) {
+        self.setup.largest_file_kib = largest_file_kib;
     }
 
     /// One number that its database says.
@@ -320,7 +327,7 @@ fn spawn(
         Some(path) => Stdio::from(std::fs::File::create(path)?),
         None => Stdio::inherit(),
     };
-    let mut child = Command::new(binary)
+    let mut child = limited(binary, setup.largest_file_kib)
         .arg("--data")
         .arg(data)
         .args([
@@ -346,6 +353,18 @@ fn spawn(
             Err(format!("the server did not start: {line}").into())
         }
     }
+}
+
+/// A program that becomes the one to run, within a limit of the system. Beyond it
+/// a write fails, after as much of it as still fits, and kills nobody.
+fn limited(binary: &Path, largest_file_kib: Option<u64>) -> Command {
+    let Some(kibibytes) = largest_file_kib else {
+        return Command::new(binary);
+    };
+    let mut command = Command::new("bash");
+    let limit = format!("trap '' XFSZ; ulimit -f {kibibytes}; exec \"$0\" \"$@\"");
+    command.arg("-c").arg(limit).arg(binary);
+    command
 }
 
 /// A program of this workspace: beside this one.

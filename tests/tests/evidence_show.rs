@@ -1,10 +1,13 @@
 //! Twenty photos of one finding, a connection that is cut every 200 KB, and both
 //! processes killed at random: all twenty arrive, and hardly a byte goes twice.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
+use std::sync::mpsc::channel;
 
 use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
 use rand::{Rng, RngExt, SeedableRng};
 
 use shaodao_tests::cutting::Cutting;
@@ -16,8 +19,16 @@ const SECRETARY: &str = "P01006-00";
 const PHOTOS: usize = 20;
 const CUT_EVERY: usize = 200_000;
 const SEED: u64 = 20;
-/// Killed so often, each of the two.
+/// Killed so often, each of the two, spread over the bytes of the photos.
 const KILLS: usize = 4;
+/// Synchronisations between two kills, at most.
+const MOST_ROUNDS: usize = 100;
+
+#[derive(Debug, Clone, Copy)]
+enum Victim {
+    Phone,
+    Server,
+}
 
 /// A picture of its own, a megabyte and a half.
 fn photo(rng: &mut StdRng) -> Vec<u8> {
@@ -36,6 +47,8 @@ struct Show {
     server: ServerProcess,
     proxy: Cutting,
     phone: Terminal,
+    phones_killed: usize,
+    servers_killed: usize,
 }
 
 impl Show {
@@ -57,24 +70,72 @@ impl Show {
             server,
             proxy,
             phone,
+            phones_killed: 0,
+            servers_killed: 0,
         }
     }
 
     fn begin_sync(&self) -> Child {
         let mut command = self.phone.command(&["sync"]);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
         command.spawn().expect("runs")
     }
 
-    /// Waits until so many bytes have gone up, or the phone has ended.
-    fn wait_for(&self, child: &mut Child, bytes: u64) -> bool {
-        while self.proxy.bytes_up() < bytes {
-            if child.try_wait().expect("asks").is_some() {
-                return false;
+    /// Waits until so many bytes have gone up in all, or the phone has ended;
+    /// whether they have.
+    fn goes_on_until(&self, phone: &mut Child, bytes: u64) -> bool {
+        let (tell, told) = channel();
+        self.proxy.tell_at(bytes, tell.clone());
+        // Its output ends when it does.
+        let mut output = phone.stdout.take().expect("its output");
+        std::thread::spawn(move || {
+            let _ = std::io::copy(&mut output, &mut std::io::sink());
+            let _ = tell.send(());
+        });
+        told.recv().expect("either happens");
+        self.proxy.bytes_up() >= bytes
+    }
+
+    /// Synchronises until so many bytes have gone up in all, however often that
+    /// ends because nobody is there; then kills one of the two.
+    fn kill_at(&mut self, bytes: u64, victim: Victim) {
+        for _ in 0..MOST_ROUNDS {
+            let mut phone = self.begin_sync();
+            if !self.goes_on_until(&mut phone, bytes) {
+                phone.wait().expect("ends");
+                continue;
             }
-            std::thread::yield_now();
+            match victim {
+                Victim::Phone => {
+                    let _ = phone.kill();
+                }
+                Victim::Server => {
+                    self.server.kill_and_restart(MORNING_MS).expect("restarts");
+                }
+            }
+            let ended = phone.wait().expect("ends");
+            match victim {
+                Victim::Phone => self.phones_killed += usize::from(ended.signal() == Some(9)),
+                Victim::Server => self.servers_killed += 1,
+            }
+            return;
         }
-        true
+        panic!("never came to {bytes} bytes (seed {SEED})");
+    }
+
+    /// Synchronises until the server has confirmed all of them.
+    fn finish(&self, record: &str) {
+        for _ in 0..MOST_ROUNDS {
+            let ended = self.begin_sync().wait_with_output().expect("ends");
+            if !ended.status.success() {
+                continue;
+            }
+            let status = self.phone.run(&["evidence", record]).expect("a list");
+            if status.to_string().matches("\"at_server\"").count() >= PHOTOS {
+                return;
+            }
+        }
+        panic!("never done (seed {SEED})");
     }
 }
 
@@ -114,48 +175,25 @@ fn twenty_photos_arrive_over_a_connection_that_breaks_whoever_is_killed() {
     show.phone.run(&attach).expect("attaches");
     let before = show.proxy.bytes_up();
 
-    let (mut phones_killed, mut servers_killed) = (0, 0);
-    let mut rounds = 0;
-    loop {
-        rounds += 1;
-        assert!(rounds < 400, "never done (seed {SEED})");
-        let mut child = show.begin_sync();
-        let next = show.proxy.bytes_up() + rng.random_range(1..sum / 6);
-        let kill_the_phone = rng.random_bool(0.5);
-        match (
-            kill_the_phone,
-            phones_killed < KILLS,
-            servers_killed < KILLS,
-        ) {
-            (true, true, _) => {
-                if show.wait_for(&mut child, next) {
-                    phones_killed += 1;
-                    let _ = child.kill();
-                }
-            }
-            (false, _, true) => {
-                if show.wait_for(&mut child, next) {
-                    servers_killed += 1;
-                    show.server.kill_and_restart(MORNING_MS).expect("restarts");
-                }
-            }
-            _ => {}
-        }
-        let ended = child.wait().expect("ends");
-        let status = show.phone.run(&["evidence", &record]).expect("a list");
-        let all_there = status.to_string().matches("\"at_server\"").count() >= PHOTOS;
-        if ended.success() && all_there {
-            break;
-        }
+    let mut victims = [[Victim::Phone; KILLS], [Victim::Server; KILLS]].concat();
+    victims.shuffle(&mut rng);
+    // The last one some photos before the end.
+    let step = sum * 9 / 10 / victims.len() as u64;
+    for (nth, victim) in victims.into_iter().enumerate() {
+        let at = before + nth as u64 * step + rng.random_range(0..step);
+        show.kill_at(at, victim);
     }
+    show.finish(&record);
     let sent = show.proxy.bytes_up() - before;
-    let cuts = show.proxy.cuts();
+    let (cuts, phones, servers) = (show.proxy.cuts(), show.phones_killed, show.servers_killed);
     println!(
-        "{PHOTOS} photos, {sum} bytes; {sent} sent, {:.3} ×; {cuts} cuts, {phones_killed} + \
-         {servers_killed} kills, {rounds} rounds",
+        "{PHOTOS} photos, {sum} bytes; {sent} sent, {:.3} ×; {cuts} cuts, {phones} phones and \
+         {servers} servers killed",
         sent as f64 / sum as f64
     );
-    assert!(phones_killed > 0 && servers_killed > 0 && cuts > 10);
+    assert!(phones >= 3 && servers >= 3, "{phones} + {servers}");
+    // Some connections end before, by a kill.
+    assert!(cuts >= sum * 9 / 10 / CUT_EVERY as u64, "{cuts} cuts");
     assert!(sent * 10 <= sum * 11, "{sent} of {sum} (seed {SEED})");
 
     // All twenty are what they were, on another phone.

@@ -52,7 +52,7 @@ pub struct Known {
     pub shows: Shows,
     /// Who attached it.
     pub by: PersonId,
-    /// When the action that attached it came, milliseconds.
+    /// When the action that attached it came, or was sent back, milliseconds.
     pub attached_at_ms: i64,
     /// Its key, while there is one.
     pub key: Option<PieceKey>,

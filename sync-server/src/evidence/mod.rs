@@ -4,15 +4,17 @@
 //! 1. An action attaches a piece; [`catalogue`] has a row for it on its record
 //!    from then on. The key comes beside the envelopes.
 //! 2. A phone brings the ciphertext, in as many requests as the network needs
-//!    ([`uploads`], one at a time each: `turns`), while there is `room`.
+//!    ([`uploads`], one at a time each: `turns`; `receiving` what comes), while
+//!    there is `room`.
 //! 3. When all of it is here, `check` opens it with the key of the record: only
-//!    what is what was signed is published.
+//!    what is what was signed is published (`publishing`).
 //! 4. It rests in [`objects`]: a folder, or a bucket.
 //! 5. The news say that it has arrived, to everybody whom the record is meant
 //!    for, with the key; [`delivery`] hands it and its thumbnail out, to them
 //!    only, and says that it was seen.
 //! 6. An action erases it: the key is destroyed at once, the bytes by the next
-//!    [`sweep`]. [`retention`] erases what was kept long enough, by an action of
+//!    [`sweep`]. So does what was set aside with its action, some time after that
+//!    was [`sent_back`]. [`retention`] erases what was kept long enough, by an action of
 //!    the server's own.
 //!
 //! What can go wrong: (2) cut, killed, full: what came stays, and goes on; (3) it
@@ -41,6 +43,10 @@ pub mod catalogue;
 //
 pub mod uploads;
 //
+pub mod receiving;
+//
+mod publishing;
+//
 mod turns;
 //
 mod room;
@@ -52,6 +58,8 @@ pub mod objects;
 pub mod delivery;
 //
 pub mod sweep;
+//
+mod sent_back;
 //
 pub mod retention;
 //
@@ -155,10 +163,12 @@ impl From<Busy> for Refused {
     }
 }
 
-/// A file that cannot be written because the disk is full is no failure.
+/// A file that cannot be written because the disk, the quota or the largest file
+/// that the system allows is full is no failure.
 fn full_or(error: std::io::Error) -> Refused {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Refused::Full,
+        StorageFull | QuotaExceeded | FileTooLarge => Refused::Full,
         _ => Refused::File(error),
     }
 }

@@ -22,7 +22,7 @@ use super::settings::Settings;
 
 /// Part of a piece on its way into a bucket, bytes; such stores take no smaller
 /// ones, and at most 10,000 of them.
-const PART_BYTES: u64 = 8 << 20;
+const PART_BYTES: u64 = 5 << 20;
 /// Where pieces are, in a folder or bucket.
 const PIECES: &str = "pieces";
 /// Where their thumbnails are.
@@ -273,9 +273,15 @@ fn move_durably(from: &FilePath, to: &FilePath) -> std::io::Result<()> {
         // Two folders on two disks.
         Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
             let half = to.with_extension("half");
-            std::fs::copy(from, &half)?;
-            std::fs::File::open(&half)?.sync_all()?;
-            std::fs::rename(&half, to)?;
+            let copied = std::fs::copy(from, &half)
+                .and_then(|_| std::fs::File::open(&half)?.sync_all())
+                .and_then(|()| std::fs::rename(&half, to));
+            if copied.is_err() {
+                // It takes room where there is none.
+                let _ = std::fs::remove_file(&half);
+            }
+            copied?;
+            flush_folder(shelf)?;
             std::fs::remove_file(from)?;
         }
         renamed => renamed?,

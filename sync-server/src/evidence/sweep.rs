@@ -10,6 +10,7 @@ use super::{Evidence, Refused, catalogue};
 use crate::app::App;
 use crate::db;
 
+const HOUR_MS: i64 = 3_600_000;
 /// Set by a restore until somebody has looked what is there.
 pub(crate) const UNSURE: &str = "evidence_unsure";
 
@@ -18,6 +19,8 @@ pub(crate) const UNSURE: &str = "evidence_unsure";
 pub struct Swept {
     /// Erased pieces whose bytes are gone now.
     pub erased: usize,
+    /// Pieces of actions that were sent back and not done again.
+    pub sent_back: usize,
     /// Uploads that were given up.
     pub expired: usize,
     /// Files that belonged to nothing.
@@ -25,13 +28,18 @@ pub struct Swept {
 }
 
 impl Evidence {
-    /// Removes the bytes of what was erased, uploads that nobody goes on with,
-    /// and files that a crash left behind.
+    /// Removes the bytes of what was erased, pieces of actions that were sent
+    /// back, uploads that nobody goes on with, and files that a crash left behind.
     ///
     /// # Errors
     /// See [`Refused`]; what was not removed is removed the next time.
     pub async fn sweep(&self, app: &Arc<App>) -> Result<Swept, Refused> {
         let mut swept = Swept::default();
+        let now_ms = app.clock.now_ms();
+        let wait_ms = i64::from(self.settings.expire_hours) * HOUR_MS;
+        let forget =
+            move |engine: &mut crate::engine::Engine| engine.forget_sent_back(now_ms - wait_ms);
+        swept.sent_back = app.writer.submit(forget).await?;
         let trash: Vec<SealedId> = app.read(|db| {
             let mut statement = db.prepare_cached("SELECT sealed FROM evidence_trash")?;
             let rows = statement.query_map([], |row| row.get(0).map(SealedId))?;
@@ -41,7 +49,6 @@ impl Evidence {
             self.remove_bytes(app, sealed).await?;
             swept.erased += 1;
         }
-        let now_ms = app.clock.now_ms();
         let expired: Vec<(DeviceId, SealedId)> = app.read(|db| {
             let mut statement =
                 db.prepare_cached("SELECT device, sealed FROM upload WHERE expires_ms <= ?1")?;

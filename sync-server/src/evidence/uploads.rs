@@ -3,53 +3,33 @@
 //!
 //! 1. [`Evidence::begin`]: is it attached, is there room? From then on it has a
 //!    row; its file is as long as its offset.
-//! 2. [`Evidence::receive`] appends what comes, for as long as it comes. What
-//!    has arrived when the connection is cut counts. An offset that is told is on
-//!    the disk.
-//! 3. [`Evidence::finish`], once all is there: hash, key, signed hash; only then
-//!    does it appear in [`super::objects`] and in the news.
+//! 2. [`Evidence::receive`] appends what comes ([`super::receiving`]). What has
+//!    arrived when the connection is cut counts.
+//! 3. [`Evidence::progress`] says how far it is; an offset that is told is on the
+//!    disk.
+//! 4. Once all is there it is checked and published ([`super::publishing`]).
 //!
-//! What can go wrong: (2) the sender is too slow, is cut, or a newer request
-//! takes over: what came stays; the disk is full: likewise, and it is told; (3)
-//! the bytes are not what was signed: all of it is dropped, so that it can come
-//! again; the process dies between moving the file and the row: the next request
-//! finds the object and writes the row.
+//! What can go wrong: nobody goes on with it: its row expires, and the next
+//! [`super::sweep`] gives it up; the disk fills up: what came stays.
 
-use std::fs::{File, OpenOptions};
-use std::future::poll_fn;
-use std::io::Write;
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::Duration;
 
-use axum::body::{Body, BodyDataStream, Bytes};
-use futures_core::Stream;
+use axum::body::Body;
 use rusqlite::params;
-use sha1::Sha1;
-use sha2::{Digest, Sha256};
-use tokio::runtime::Handle;
-use tokio::time::Instant;
 
 use shaodao_core::domain::ids::{DeviceId, SealedId};
 
-use super::catalogue::{self, Known};
-use super::check::{Checked, Source, check};
-use super::objects::{Name, blocking, flush_folder};
+use super::catalogue::Known;
+use super::objects::blocking;
+use super::receiving::{Checksum, Taken, Taking, open_at_end};
 use super::room;
-use super::turns::Holding;
 use super::{Evidence, Refused, full_or};
 use crate::app::App;
 use crate::engine::{Caller, Engine, EngineError};
 
-/// Written at once, bytes; more is not held of one upload.
-const BATCH: usize = 256 * 1024;
 const HOUR_MS: i64 = 3_600_000;
-/// For how long a request goes on reading once a newer one waits, at most, and
-/// how long nothing may come in that time.
-const LAST_BYTES: Duration = Duration::from_secs(2);
-const LAST_SILENCE: Duration = Duration::from_millis(200);
 
 /// How far an upload has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,24 +40,6 @@ pub struct Progress {
     pub length: u64,
     /// When it is given up, milliseconds; `None` once all of it is here.
     pub expires_ms: Option<i64>,
-}
-
-/// A hash over the body of one request, as tus has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Checksum {
-    /// By which function.
-    pub by: ChecksumBy,
-    /// What it has to be.
-    pub value: Vec<u8>,
-}
-
-/// Functions for such a hash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChecksumBy {
-    /// SHA-1, which tus asks for.
-    Sha1,
-    /// SHA-256.
-    Sha256,
 }
 
 impl Evidence {
@@ -148,6 +110,10 @@ impl Evidence {
         body: Body,
         checksum: Option<Checksum>,
     ) -> Result<Progress, Refused> {
+        // Before anything that takes time: whoever asks afterwards how far it is
+        // has to hear of what this request brings, or the phone goes on at the
+        // wrong place, and sends a part for nothing.
+        let turn = self.turns.take((caller.device, sealed)).await?;
         let rows = self.attached(app, caller, sealed)?;
         let length = rows[0].sealed_size();
         if arrived(&rows) {
@@ -159,31 +125,13 @@ impl Evidence {
         if self.expires_ms(app, caller.device, sealed)?.is_none() {
             self.admit(app, caller.device, sealed, length).await?;
         }
-        let turn = self.turns.take((caller.device, sealed)).await?;
         let path = self.arriving_path(caller.device, sealed);
-        let opened = {
-            let path = path.clone();
-            blocking(move || open_at_end(&path))
-                .await
-                .map_err(full_or)?
-        };
-        let (file, here) = opened;
+        let opened = blocking(move || open_at_end(&path)).await;
+        let (file, here) = opened.map_err(full_or)?;
         if here != offset {
             return Err(Refused::Offset { offset: here });
         }
-        let taking = Taking {
-            evidence: self.clone(),
-            turn,
-            body: body.into_data_stream(),
-            file,
-            from: offset,
-            offset,
-            length,
-            idle: self.idle,
-            sums: checksum.map(|checksum| (Sums::new(checksum.by), checksum.value)),
-            last_until: None,
-            behind: None,
-        };
+        let taking = Taking::new(self, turn, body, file, offset..length, checksum);
         // By itself: whatever has come is kept although the connection breaks
         // and nobody waits for the answer any more.
         let taken = tokio::spawn(taking.run()).await;
@@ -220,7 +168,7 @@ impl Evidence {
 
     /// The rows of a piece on which this caller may bring it: those that they
     /// may read, and their own.
-    fn attached(
+    pub(super) fn attached(
         &self,
         app: &App,
         caller: &Caller,
@@ -315,142 +263,6 @@ impl Evidence {
         Ok(Some(late_ms))
     }
 
-    /// Checks what is all there, and publishes it; goes on although nobody waits
-    /// for the answer any more.
-    async fn finish(
-        self: &Arc<Self>,
-        app: &Arc<App>,
-        caller: &Caller,
-        sealed: SealedId,
-        turn: Holding,
-    ) -> Result<Progress, Refused> {
-        let (evidence, app, caller) = (self.clone(), app.clone(), caller.clone());
-        let finished = tokio::spawn(async move {
-            let finished = evidence.check_and_publish(&app, &caller, sealed).await;
-            drop(turn);
-            finished
-        });
-        finished.await.map_err(|_| Refused::Busy)?
-    }
-
-    async fn check_and_publish(
-        &self,
-        app: &Arc<App>,
-        caller: &Caller,
-        sealed: SealedId,
-    ) -> Result<Progress, Refused> {
-        let rows = self.attached(app, caller, sealed)?;
-        let (device, length) = (caller.device, rows[0].sealed_size());
-        // From another of this person's phones.
-        if arrived(&rows) {
-            return Ok(whole(length));
-        }
-        let path = self.arriving_path(device, sealed);
-        let Checked {
-            named_right,
-            right,
-            wrong_key,
-            untrue,
-        } = self
-            .check(sealed, self.unarrived(app, sealed)?, &path)
-            .await?;
-        if !named_right || (right.is_empty() && !untrue.is_empty()) {
-            tracing::warn!(%device, named_right, "evidence is not what was signed");
-            app.metrics.evidence.dropped.inc();
-            self.drop_upload(app, device, sealed).await?;
-            return Err(Refused::Hash);
-        }
-        if !wrong_key.is_empty() {
-            tracing::warn!(%device, "a key does not open its evidence");
-            let forget = move |engine: &mut Engine| engine.forget_evidence_keys(&wrong_key);
-            app.writer.submit(forget).await?;
-        }
-        if right.is_empty() {
-            return Err(Refused::Key);
-        }
-        if path.exists() {
-            let name = Name::Piece(sealed);
-            self.objects
-                .adopt(&name, &path)
-                .await
-                .map_err(full_or_store)?;
-        }
-        self.publish(app, right, device, sealed).await?;
-        Ok(whole(length))
-    }
-
-    /// All rows of a piece on which it stands and has not arrived.
-    fn unarrived(&self, app: &App, sealed: SealedId) -> Result<Vec<Known>, Refused> {
-        let mut rows = app.read(|db| catalogue::all_of(db, &sealed))?;
-        rows.retain(|row| !row.erased && row.arrived_at_ms.is_none());
-        Ok(rows)
-    }
-
-    async fn check(
-        &self,
-        sealed: SealedId,
-        rows: Vec<Known>,
-        path: &Path,
-    ) -> Result<Checked, Refused> {
-        let (objects, path) = (self.objects.clone(), path.to_owned());
-        let checked = blocking(move || {
-            let source = || match path.exists() {
-                true => Ok(Source::File(path.clone())),
-                false => {
-                    let read = Handle::current().block_on(objects.read(&Name::Piece(sealed), None));
-                    let read = read.map_err(std::io::Error::other)?;
-                    read.map(Source::Object)
-                        .ok_or_else(|| std::io::ErrorKind::NotFound.into())
-                }
-            };
-            check(&sealed, &rows, source)
-        });
-        Ok(checked.await?)
-    }
-
-    /// Whether all of a piece rests in the store already, and the key on one of
-    /// these rows opens it: after a crash or a restore, or because it came with
-    /// another record. Who has no such key hears nothing of it.
-    async fn rests_for(
-        &self,
-        app: &Arc<App>,
-        rows: &[Known],
-        device: DeviceId,
-        sealed: SealedId,
-    ) -> Result<bool, Refused> {
-        if rows.iter().all(|row| row.key.is_none()) {
-            return Ok(false);
-        }
-        let size = self.objects.size(&Name::Piece(sealed)).await?;
-        if size != Some(rows[0].sealed_size()) {
-            return Ok(false);
-        }
-        let path = self.arriving_path(device, sealed);
-        let checked = self.check(sealed, rows.to_vec(), &path).await?;
-        if !checked.named_right || checked.right.is_empty() {
-            return Ok(false);
-        }
-        self.publish(app, checked.right, device, sealed).await?;
-        Ok(true)
-    }
-
-    async fn publish(
-        &self,
-        app: &Arc<App>,
-        rows: Vec<i64>,
-        device: DeviceId,
-        sealed: SealedId,
-    ) -> Result<(), Refused> {
-        let publish = move |engine: &mut Engine| {
-            engine.evidence_arrived(&rows, device)?;
-            engine.end_uploads(sealed)
-        };
-        app.writer.submit(publish).await?;
-        app.metrics.evidence.arrived.inc();
-        app.live.announce();
-        Ok(())
-    }
-
     /// Forgets what an upload has brought.
     pub(super) async fn drop_upload(
         &self,
@@ -479,22 +291,6 @@ impl Evidence {
     }
 }
 
-impl Engine {
-    /// Ends all uploads of a piece that has arrived; if it was erased in the
-    /// meantime, its bytes go too.
-    fn end_uploads(&mut self, sealed: SealedId) -> Result<(), EngineError> {
-        self.db
-            .execute("DELETE FROM upload WHERE sealed = ?1", [sealed.0])?;
-        if !catalogue::stands(&self.db, &sealed)? {
-            self.db.execute(
-                "INSERT OR IGNORE INTO evidence_trash (sealed) VALUES (?1)",
-                [sealed.0],
-            )?;
-        }
-        Ok(())
-    }
-}
-
 fn put_row(
     engine: &mut Engine,
     device: DeviceId,
@@ -517,22 +313,15 @@ fn put_row(
     Ok(())
 }
 
-fn arrived(rows: &[Known]) -> bool {
+pub(super) fn arrived(rows: &[Known]) -> bool {
     rows.iter().any(|row| row.arrived_at_ms.is_some())
 }
 
-fn whole(length: u64) -> Progress {
+pub(super) fn whole(length: u64) -> Progress {
     Progress {
         offset: length,
         length,
         expires_ms: None,
-    }
-}
-
-fn full_or_store(error: super::objects::ObjectsError) -> Refused {
-    match error {
-        super::objects::ObjectsError::File { error, .. } => full_or(error),
-        error => error.into(),
     }
 }
 
@@ -545,178 +334,5 @@ fn durable_length(path: &Path) -> std::io::Result<u64> {
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
         Err(error) => Err(error),
-    }
-}
-
-/// Opens a file to append to; a new one is in its folder when this returns.
-fn open_at_end(path: &Path) -> std::io::Result<(File, u64)> {
-    let is_new = !path.exists();
-    let file = OpenOptions::new().create(true).append(true).open(path)?;
-    if is_new && let Some(folder) = path.parent() {
-        flush_folder(folder)?;
-    }
-    let length = file.metadata()?.len();
-    Ok((file, length))
-}
-
-/// One request that brings something.
-struct Taking {
-    evidence: Arc<Evidence>,
-    turn: Holding,
-    body: BodyDataStream,
-    file: File,
-    from: u64,
-    offset: u64,
-    length: u64,
-    idle: Duration,
-    sums: Option<(Sums, Vec<u8>)>,
-    /// A newer request waits: until when this one goes on at most.
-    last_until: Option<Instant>,
-    /// What was found behind the newest batch: the end, or a cut.
-    behind: Option<Result<(), Refused>>,
-}
-
-/// What came of it.
-struct Taken {
-    turn: Holding,
-    /// How much is on the disk.
-    offset: u64,
-    /// Why it ended before the last byte of the body; what came may count.
-    refused: Option<Refused>,
-}
-
-impl Taking {
-    /// Writes what comes.
-    async fn run(mut self) -> Result<Taken, Refused> {
-        let mut refused = loop {
-            match self.next().await {
-                Ok(Some(batch)) => match self.put(batch).await {
-                    Ok(()) => {}
-                    Err(refused) => break Some(refused),
-                },
-                Ok(None) => break None,
-                Err(refused) => break Some(refused),
-            }
-        };
-        if let Some((sums, value)) = self.sums.take() {
-            let right = refused.is_none() && sums.value() == value;
-            // A part of what a checksum speaks of proves nothing.
-            if !right {
-                self.offset = self.from;
-                refused = refused.or(Some(Refused::Checksum));
-            }
-        }
-        if matches!(refused, Some(Refused::TooMuch)) {
-            self.offset = self.from;
-        }
-        let (file, offset) = (self.file, self.offset);
-        let flushed = blocking(move || {
-            if file.metadata()?.len() != offset {
-                file.set_len(offset)?;
-            }
-            file.sync_data()
-        });
-        flushed.await.map_err(full_or)?;
-        Ok(Taken {
-            turn: self.turn,
-            offset,
-            refused,
-        })
-    }
-
-    /// What has come by now, at most a batch; waits for the first of it.
-    async fn next(&mut self) -> Result<Option<Vec<Bytes>>, Refused> {
-        if let Some(behind) = self.behind.take() {
-            return behind.map(|()| None);
-        }
-        let first = poll_fn(|cx| Pin::new(&mut self.body).poll_next(cx));
-        let first = match self.last_until {
-            None => tokio::select! {
-                first = tokio::time::timeout(self.idle, first) => first,
-                () = self.turn.interrupted() => {
-                    // What is on its way still counts: the newer request comes
-                    // from the same phone, which would have to send it again.
-                    self.last_until = Some(Instant::now() + LAST_BYTES);
-                    return Ok(Some(Vec::new()));
-                }
-            },
-            Some(until) => {
-                let silence = until.min(Instant::now() + LAST_SILENCE);
-                tokio::time::timeout_at(silence, first).await
-            }
-        };
-        let first = match first {
-            Err(_) if self.last_until.is_some() => return Err(Refused::Busy),
-            Err(_) => return Err(Refused::TooSlow),
-            Ok(None) => return Ok(None),
-            Ok(Some(Err(_))) => return Err(Refused::Cut),
-            Ok(Some(Ok(first))) => first,
-        };
-        let mut size = first.len();
-        let mut batch = vec![first];
-        while size < BATCH && self.behind.is_none() {
-            let more = poll_fn(|cx| match Pin::new(&mut self.body).poll_next(cx) {
-                Poll::Ready(more) => Poll::Ready(Some(more)),
-                Poll::Pending => Poll::Ready(None),
-            });
-            match more.await {
-                None => break,
-                Some(None) => self.behind = Some(Ok(())),
-                Some(Some(Err(_))) => self.behind = Some(Err(Refused::Cut)),
-                Some(Some(Ok(bytes))) => {
-                    size += bytes.len();
-                    batch.push(bytes);
-                }
-            }
-        }
-        Ok(Some(batch))
-    }
-
-    /// Appends a batch, unless there is no room or it is too much. What was
-    /// written of a batch that does not fit is cut off again.
-    async fn put(&mut self, batch: Vec<Bytes>) -> Result<(), Refused> {
-        let size: u64 = batch.iter().map(|bytes| bytes.len() as u64).sum();
-        if self.offset + size > self.length {
-            return Err(Refused::TooMuch);
-        }
-        if self.evidence.room.free_bytes()? < size {
-            return Err(Refused::Full);
-        }
-        if let Some((sums, _)) = &mut self.sums {
-            batch.iter().for_each(|bytes| sums.update(bytes));
-        }
-        let mut file = self.file.try_clone()?;
-        let written = blocking(move || batch.iter().try_for_each(|bytes| file.write_all(bytes)));
-        written.await.map_err(full_or)?;
-        self.offset += size;
-        Ok(())
-    }
-}
-
-enum Sums {
-    Sha1(Sha1),
-    Sha256(Sha256),
-}
-
-impl Sums {
-    fn new(by: ChecksumBy) -> Self {
-        match by {
-            ChecksumBy::Sha1 => Self::Sha1(Sha1::new()),
-            ChecksumBy::Sha256 => Self::Sha256(Sha256::new()),
-        }
-    }
-
-    fn update(&mut self, bytes: &[u8]) {
-        match self {
-            Self::Sha1(sums) => sums.update(bytes),
-            Self::Sha256(sums) => sums.update(bytes),
-        }
-    }
-
-    fn value(self) -> Vec<u8> {
-        match self {
-            Self::Sha1(sums) => sums.finalize().to_vec(),
-            Self::Sha256(sums) => sums.finalize().to_vec(),
-        }
     }
 }

@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use http_range_header::{RangeUnsatisfiableError, parse_range_header};
 
 use shaodao_core::domain::evidence::{MAX_PHOTO_BYTES, sealed_size};
 use shaodao_core::domain::ids::SealedId;
@@ -22,7 +23,8 @@ use super::error::ApiError;
 use super::{Edge, caller};
 use crate::app::App;
 use crate::evidence::Refused;
-use crate::evidence::uploads::{Checksum, ChecksumBy, Progress};
+use crate::evidence::receiving::{Checksum, ChecksumBy};
+use crate::evidence::uploads::Progress;
 
 /// Parts of tus beside its core that are spoken here.
 const EXTENSIONS: &str = "creation,creation-with-upload,checksum,expiration,termination";
@@ -388,7 +390,8 @@ enum Wanted {
     Nothing,
 }
 
-/// One range is given, several are answered with the whole.
+/// One range is given; several, or what makes no sense, are answered with the
+/// whole; a range behind the end with nothing.
 fn wanted_range(headers: &HeaderMap, tag: &str, length: u64) -> Wanted {
     let Some(range) = text(headers, header::RANGE.as_str()) else {
         return Wanted::Whole;
@@ -396,7 +399,7 @@ fn wanted_range(headers: &HeaderMap, tag: &str, length: u64) -> Wanted {
     if text(headers, header::IF_RANGE.as_str()).is_some_and(|had| had != tag) {
         return Wanted::Whole;
     }
-    let Ok(parsed) = http_range_header::parse_range_header(range) else {
+    let Ok(parsed) = parse_range_header(range) else {
         return Wanted::Whole;
     };
     match parsed.validate(length) {
@@ -404,7 +407,8 @@ fn wanted_range(headers: &HeaderMap, tag: &str, length: u64) -> Wanted {
             [one] => Wanted::Part(*one.start()..one.end() + 1),
             _ => Wanted::Whole,
         },
-        Err(_) => Wanted::Nothing,
+        Err(RangeUnsatisfiableError::Unsatisfiable) => Wanted::Nothing,
+        Err(_) => Wanted::Whole,
     }
 }
 

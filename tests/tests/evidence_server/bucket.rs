@@ -99,7 +99,7 @@ fn a_bucket_takes_pieces_small_and_large_and_gives_back_every_range() {
     let mut wang = street.phone(SECRETARY);
     // The large one goes up in more than one part.
     let small = street.arrived(&mut li, 5_000);
-    let (record, large, sealed) = street.announced(&mut li, 10_000_000);
+    let (record, large, sealed) = street.announced(&mut li, 6_000_000);
     let caller = li.caller();
     let half = sealed.len() / 2;
     assert_eq!(caller.patch(large.sealed, 0, &sealed[..half]).status, 204);

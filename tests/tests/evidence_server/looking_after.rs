@@ -126,6 +126,86 @@ fn what_was_kept_long_enough_is_reported_and_erased_by_the_server_itself() {
 }
 
 #[test]
+fn what_was_sent_back_and_not_done_again_is_forgotten_key_and_bytes() {
+    // What could go wrong: pictures that nobody may ever see are kept for ever;
+    // or they go before their author could do it again.
+    let setup = Setup::default().with("SHAODAO_EVIDENCE_EXPIRE_HOURS", 2);
+    let street = Street::new("sent-back", setup);
+    let mut li = street.phone(MEMBER);
+    let mut wang = street.phone(SECRETARY);
+    let record = li.report(GRID);
+    street.sync(&mut li);
+    let admin = |args: &[&str]| street.server.admin(args).expect("does");
+    let devices = admin(&["devices"]);
+    let own = |it: &&serde_json::Value| it["person"] == MEMBER;
+    let device = devices.as_array().expect("a list").iter().find(own);
+    let device = device.expect("enrolled")["device"].as_str().expect("an id");
+
+    admin(&["suspend", device]);
+    let attach = |li: &mut crate::street::Phone| {
+        let piece = li.attach_voice(record, 20_000);
+        street.sync(li);
+        let sealed = li.sealed(&piece);
+        let held = li.device.store().evidence(piece.sealed).expect("reads");
+        let answer = li.caller().patch(piece.sealed, 0, &sealed);
+        assert_eq!(answer.status, 204, "{answer:?}");
+        (piece, sealed, held.and_then(|it| it.key).expect("a key"))
+    };
+    let [again, forgotten, undecided] = [(); 3].map(|()| attach(&mut li));
+    admin(&["resume", device]);
+    let aside = admin(&["quarantine", "list"]);
+    let hash = |nth: usize| aside[nth]["hash"].as_str().expect("a hash").to_owned();
+    assert_eq!(aside.as_array().map(Vec::len), Some(3), "{aside}");
+    let hours = |hours: i64| {
+        let moved = street.server.set_clock(MORNING_MS + hours * 3_600_000);
+        street.runtime.block_on(moved).expect("the clock moves");
+    };
+    // Their author's time begins when they are sent back, not before.
+    hours(3);
+    for nth in [0, 1] {
+        admin(&["quarantine", "return", &hash(nth)]);
+    }
+    hours(4);
+    let do_again = |li: &mut crate::street::Phone, piece| {
+        let pieces = vec![piece];
+        li.act(Draft::on(
+            RecordKind::Finding,
+            record,
+            Body::Attach { pieces },
+        ));
+        street.sync(li);
+    };
+    do_again(&mut li, again.0);
+    hours(6);
+    street.sync(&mut wang);
+    let reader = wang.caller();
+    assert_eq!(reader.get(again.0.sealed, &[]).body, again.1);
+    assert_eq!(li.caller().get(undecided.0.sealed, &[]).body, undecided.1);
+    assert_eq!(li.caller().get(forgotten.0.sealed, &[]).status, 404);
+    assert!(!street.object(forgotten.0.sealed).exists());
+    let database = street.server.database();
+    for suffix in ["", "-wal"] {
+        let file = format!("{}{suffix}", database.display());
+        let bytes = fs::read(&file).unwrap_or_default();
+        let is_in = |key: &[u8]| bytes.windows(32).any(|window| window == key);
+        assert!(!is_in(forgotten.2.as_bytes()), "left in {file}");
+    }
+
+    // Looked at late, it counts; done again late, it is asked for again.
+    admin(&["quarantine", "release", &hash(2)]);
+    do_again(&mut li, forgotten.0);
+    for phone in [&mut li, &mut wang] {
+        street.sync(phone);
+        street.sync(phone);
+    }
+    assert_eq!(reader.get(undecided.0.sealed, &[]).body, undecided.1);
+    assert_eq!(li.heard(&forgotten.0), (true, false, false));
+    let answer = li.caller().patch(forgotten.0.sealed, 0, &forgotten.1);
+    assert_eq!(answer.status, 204, "{answer:?}");
+    assert_eq!(reader.get(forgotten.0.sealed, &[]).body, forgotten.1);
+}
+
+#[test]
 fn verify_finds_a_piece_that_is_gone_or_altered() {
     let street = Street::new("verify", Setup::default());
     let mut li = street.phone(MEMBER);

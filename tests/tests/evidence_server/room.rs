@@ -1,5 +1,8 @@
 //! No room: text wins, evidence waits, nothing is half-written.
 
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
 use shaodao_tests::process::Setup;
 use shaodao_tests::world::MORNING_MS;
 
@@ -74,6 +77,121 @@ fn a_full_disk_takes_actions_and_no_evidence_and_says_so() {
     );
     assert_eq!(caller.patch(new.sealed, 0, &new_sealed).status, 204);
     assert_eq!(caller.get(begun.sealed, &[]).body, sealed);
+}
+
+/// The system stops the server's files in the middle of a batch.
+const LARGEST_FILE_KIB: u64 = 5_000;
+
+#[test]
+fn a_write_that_the_system_refuses_half_way_leaves_what_is_whole_and_text_goes_on() {
+    // What could go wrong: half a batch stays behind the offset, and the rest is
+    // put behind bytes that nobody checked; or one picture ends the server.
+    let mut street = Street::new("half", Setup::default());
+    street.server.stop().expect("stops");
+    street.server.limit_files(Some(LARGEST_FILE_KIB));
+    street.server.start_again(MORNING_MS).expect("starts");
+    let mut li = street.phone(MEMBER);
+    let (_, large, sealed) = street.announced(&mut li, 5_500_000);
+    let caller = li.caller();
+    let arriving = street.folder.join("server/evidence-arriving");
+    let length = || {
+        let mut files = std::fs::read_dir(&arriving).expect("a folder");
+        let file = files.next().expect("a file").expect("reads");
+        file.metadata().expect("reads").len()
+    };
+    let full = (507, "evidence_full");
+    for _ in 0..3 {
+        let offset = caller.offset(large.sealed);
+        let answer = caller.patch(large.sealed, offset, &sealed[offset as usize..]);
+        assert_eq!((answer.status, answer.code().as_str()), full, "{answer:?}");
+        let kept = caller.offset(large.sealed);
+        assert!((offset..=LARGEST_FILE_KIB * 1024).contains(&kept), "{kept}");
+        assert_eq!(length(), kept, "nothing behind what is told");
+    }
+    let kept = caller.offset(large.sealed);
+    assert!(kept > 1_000_000, "what fitted stays: {kept}");
+    let file = std::fs::read_dir(&arriving).expect("a folder").next();
+    let file = std::fs::read(file.expect("a file").expect("reads").path()).expect("reads");
+    assert!(file == sealed[..kept as usize], "byte for byte");
+    assert_eq!(caller.get(large.sealed, &[]).status, 404);
+    // Text goes on, and so does what is small enough.
+    let (_, small, small_sealed) = street.arrived(&mut li, 20_000);
+    assert_eq!(li.device.store().counts().expect("counts").outbox, 0);
+    assert_eq!(caller.get(small.sealed, &[]).body, small_sealed);
+
+    street.server.stop().expect("stops");
+    street.server.limit_files(None);
+    street.server.start_again(MORNING_MS).expect("starts");
+    assert_eq!(caller.offset(large.sealed), kept);
+    let answer = caller.patch(large.sealed, kept, &sealed[kept as usize..]);
+    assert_eq!(answer.status, 204, "{answer:?}");
+    assert!(caller.get(large.sealed, &[]).body == sealed, "every byte");
+}
+
+#[test]
+fn a_folder_on_another_disk_that_is_full_gets_no_half_of_a_piece() {
+    // What could go wrong: the copy to the other disk breaks off, and its half is
+    // taken for the piece or takes the last room for good.
+    let other = Path::new("/dev/shm").join(format!("shaodao-shelf-{}", std::process::id()));
+    let shelf = Shelf(other);
+    let setup = Setup::default().with("SHAODAO_EVIDENCE_FOLDER", shelf.0.display());
+    let mut street = Street::new("shelf", setup);
+    let mut li = street.phone(MEMBER);
+    let (_, piece, sealed) = street.announced(&mut li, 5_500_000);
+    let caller = li.caller();
+    let all_but_one = sealed.len() - 1;
+    let answer = caller.patch(piece.sealed, 0, &sealed[..all_but_one]);
+    assert_eq!(answer.status, 204, "{answer:?}");
+    // Killed when the last byte was written and nothing else.
+    street.server.stop().expect("stops");
+    let arriving = street.folder.join("server/evidence-arriving");
+    let file = std::fs::read_dir(&arriving).expect("a folder").next();
+    let file = file.expect("a file").expect("reads").path();
+    let mut file = std::fs::OpenOptions::new().append(true).open(file);
+    let file = file.as_mut().expect("opens");
+    file.write_all(&sealed[all_but_one..]).expect("writes");
+    street.server.limit_files(Some(LARGEST_FILE_KIB));
+    street.server.start_again(MORNING_MS).expect("starts");
+    for _ in 0..2 {
+        assert_eq!(caller.head(piece.sealed).status, 507);
+        assert_eq!(shelf.files(), Vec::<PathBuf>::new(), "no half");
+        assert_eq!(caller.get(piece.sealed, &[]).status, 404);
+    }
+    let record = li.report(GRID);
+    street.sync(&mut li);
+    assert_eq!(li.device.store().counts().expect("counts").outbox, 0);
+    assert!(li.device.show(record).is_ok(), "text wins");
+
+    street.server.stop().expect("stops");
+    street.server.limit_files(None);
+    street.server.start_again(MORNING_MS).expect("starts");
+    assert_eq!(caller.offset(piece.sealed), sealed.len() as u64);
+    assert_eq!(shelf.files().len(), 1);
+    assert!(caller.get(piece.sealed, &[]).body == sealed, "every byte");
+}
+
+/// A folder on another file system than the rest; removed when dropped.
+struct Shelf(PathBuf);
+
+impl Shelf {
+    fn files(&self) -> Vec<PathBuf> {
+        fn below(folder: &Path) -> Vec<PathBuf> {
+            let entries = std::fs::read_dir(folder).expect("a folder").flatten();
+            let paths = entries.map(|entry| entry.path());
+            let files = paths.flat_map(|path| match path.is_dir() {
+                true => below(&path),
+                false => vec![path],
+            });
+            files.collect()
+        }
+        below(&self.0)
+    }
+}
+
+impl Drop for Shelf {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 fn base64(bytes: &[u8]) -> String {

@@ -185,6 +185,17 @@ fn a_piece_is_handed_out_whole_or_in_ranges_and_never_changes() {
         beyond.header("content-range"),
         Some(&*format!("bytes */{length}"))
     );
+    // Several, whether they overlap or not, and nonsense: the whole.
+    for range in [
+        "bytes=0-9,20-29",
+        "bytes=0-99,50-149,80-199",
+        "bytes=9-5",
+        "bytes=five-nine",
+        "lines=1-2",
+    ] {
+        let answer = caller.get(piece.sealed, &[("range", range)]);
+        assert_eq!((answer.status, answer.body.len()), (200, length), "{range}");
+    }
     // The right thing to go on with, and another one.
     let range = ("range", "bytes=5-9");
     let same = caller.get(piece.sealed, &[range, ("if-range", &tag)]);
