@@ -14,7 +14,7 @@
 //!    only, and says that it was seen.
 //! 6. An action erases it: the key is destroyed at once, the bytes by the next
 //!    [`sweep`]. So does what was set aside with its action, some time after that
-//!    was [`sent_back`]. [`retention`] erases what was kept long enough, by an action of
+//!    was `sent_back`. [`retention`] erases what was kept long enough, by an action of
 //!    the server's own.
 //!
 //! What can go wrong: (2) cut, killed, full: what came stays, and goes on; (3) it

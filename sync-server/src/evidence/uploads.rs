@@ -7,7 +7,7 @@
 //!    arrived when the connection is cut counts.
 //! 3. [`Evidence::progress`] says how far it is; an offset that is told is on the
 //!    disk.
-//! 4. Once all is there it is checked and published ([`super::publishing`]).
+//! 4. Once all is there it is checked and published (`publishing`).
 //!
 //! What can go wrong: nobody goes on with it: its row expires, and the next
 //! [`super::sweep`] gives it up; the disk fills up: what came stays.
