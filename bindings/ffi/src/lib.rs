@@ -3,7 +3,7 @@
 //!
 //! 1. An app opens its phone once ([`open`]) and keeps the [`phone::Phone`].
 //! 2. Every call is one screen or one action; it runs on this library's own
-//!    threads ([`runtime`]), so that the thread of the screen never waits for a
+//!    threads (`runtime`), so that the thread of the screen never waits for a
 //!    disk, and it may fail with a [`error::PhoneError`] that says why in both
 //!    languages.
 //! 3. What an action saved is on the disk when its call returns.
