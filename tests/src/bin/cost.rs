@@ -112,6 +112,7 @@ fn work(seed: u64, findings: usize) -> Steps {
     let pulled = started.elapsed();
     let here = world.server_count("SELECT COUNT(*) FROM envelope WHERE standing = 1");
     assert!(here >= 2 * findings as i64, "all of it is accepted");
+    world.let_go();
     let each = |time: std::time::Duration| time.as_secs_f64() * 1e3 / (2 * findings) as f64;
     [each(captured), each(pushed), each(pulled)]
 }

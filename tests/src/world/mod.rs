@@ -669,6 +669,14 @@ impl World {
     }
 }
 
+impl World {
+    /// Lets a world go that is not asked whether everybody agrees: one of a
+    /// benchmark, with parts of it left out.
+    pub fn let_go(mut self) {
+        self.settled = true;
+    }
+}
+
 impl Drop for World {
     fn drop(&mut self) {
         self.stop_server();
