@@ -13,6 +13,7 @@ use shaodao_core::domain::history::Registers;
 use shaodao_core::domain::ids::{PersonId, RecordId};
 use shaodao_core::domain::record::RecordState;
 use shaodao_core::domain::whistle::{WhistleStage, WhistleState};
+use shaodao_core::domain::words::words;
 use shaodao_core::store::read::{FindingSummary, WhistleSummary};
 
 use crate::clock_view::step_json;
@@ -384,7 +385,7 @@ impl View<'_> {
             | Body::Recompute { due_ms: at_ms, .. } => Some(local_text(*at_ms)),
             _ => None,
         };
-        let words = words_of(body).filter(|text| !text.is_empty());
+        let words = words(body).filter(|text| !text.is_empty());
         let parts: Vec<String> = [party, outcome, words.map(str::to_owned)]
             .into_iter()
             .flatten()
@@ -419,7 +420,7 @@ impl View<'_> {
                     "reading_ms": entry.claim.reading_ms(),
                     "received_at_ms": entry.received_at_ms,
                     "party": entry.body.party(),
-                    "text": words_of(&entry.body),
+                    "text": words(&entry.body),
                     "standing": account.map(|it| it.1.word()),
                     "trace": view.state.trace_of(&entry.hash).map(|reason| reason.code()),
                 })
@@ -461,41 +462,6 @@ impl View<'_> {
             }
         }
         record
-    }
-}
-
-/// The free words of an action.
-fn words_of(body: &Body) -> Option<&str> {
-    match body {
-        Body::Note { text }
-        | Body::SelfResolve { text }
-        | Body::Review { text, .. }
-        | Body::Feedback { text, .. }
-        | Body::Verify { text, .. }
-        | Body::Conclude { text }
-        | Body::Urge { text }
-        | Body::Rule { text, .. }
-        | Body::Supervise { text, .. }
-        | Body::Reply { text, .. }
-        | Body::Evaluate { text, .. }
-        | Body::StandDown { text, .. }
-        | Body::ProposeStandDown { text, .. }
-        | Body::WithdrawMark { text, .. } => Some(text),
-        Body::Decline { reason }
-        | Body::Withdraw { reason }
-        | Body::Reopen { reason }
-        | Body::Excuse { reason, .. }
-        | Body::Cancel { reason }
-        | Body::AskEscalation { reason }
-        | Body::DeclineSummons { reason, .. }
-        | Body::Object { reason, .. }
-        | Body::AskExtension { reason, .. }
-        | Body::AskSuspension { reason, .. }
-        | Body::Resume { reason }
-        | Body::Uphold { reason, .. }
-        | Body::Recompute { reason, .. } => Some(reason),
-        Body::Arrive { away, .. } => away.as_deref(),
-        _ => None,
     }
 }
 
