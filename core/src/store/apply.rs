@@ -124,12 +124,7 @@ impl Store {
         for (record, sealed) in &settlement.private {
             private::keep(&db, *record, sealed, false)?;
             // An erasure that is here already has the last word.
-            if let (Some((row, kind)), false) =
-                (find_record(&db, *record)?, touched.contains_key(record))
-            {
-                let fresh = None;
-                touched.insert(*record, Touched { row, kind, fresh });
-            }
+            touch(&db, *record, &mut touched)?;
         }
         for item in &settlement.private_kept {
             private::confirm(&db, *item)?;
@@ -139,14 +134,7 @@ impl Store {
         }
         for news in &settlement.evidence {
             evidence::take(&db, news)?;
-            // An erasure that is here already has the last word.
-            let record = news.record;
-            if let (Some((row, kind)), false) =
-                (find_record(&db, record)?, touched.contains_key(&record))
-            {
-                let fresh = None;
-                touched.insert(record, Touched { row, kind, fresh });
-            }
+            touch(&db, news.record, &mut touched)?;
         }
         if active(Bug::EmptyPullOverwrites) && settlement.incoming.is_empty() {
             db.execute("DELETE FROM finding", [])?;
@@ -371,6 +359,21 @@ fn noticed(
     touched
         .entry(action.record)
         .or_insert(Touched { row, kind, fresh });
+    Ok(())
+}
+
+/// Sees to it that a record that is here is projected again.
+fn touch(
+    db: &Connection,
+    record: RecordId,
+    touched: &mut BTreeMap<RecordId, Touched>,
+) -> Result<(), StoreError> {
+    if !touched.contains_key(&record)
+        && let Some((row, kind)) = find_record(db, record)?
+    {
+        let fresh = None;
+        touched.insert(record, Touched { row, kind, fresh });
+    }
     Ok(())
 }
 
