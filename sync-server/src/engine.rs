@@ -162,9 +162,7 @@ impl Engine {
     /// # Errors
     /// See [`EngineError`].
     pub fn open(folder: &Path, clock: Clock, directory_json: &[u8]) -> Result<Self, EngineError> {
-        let mut seed = [0u8; 32];
-        getrandom::fill(&mut seed).map_err(|error| EngineError::Random(error.to_string()))?;
-        Self::open_by(folder, clock, directory_json, StdRng::from_seed(seed))
+        Self::open_by(folder, clock, directory_json, system_chance()?)
     }
 
     /// The same with this chance instead of the system's, so that a simulation
@@ -396,6 +394,13 @@ impl Engine {
             .map(|_| char::from(ALPHABET[self.rng.random_range(0..32usize)]))
             .collect()
     }
+}
+
+/// A generator that begins with randomness of the system's.
+pub(crate) fn system_chance() -> Result<StdRng, EngineError> {
+    let mut seed = [0u8; 32];
+    getrandom::fill(&mut seed).map_err(|error| EngineError::Random(error.to_string()))?;
+    Ok(StdRng::from_seed(seed))
 }
 
 /// Changes whenever another connection commits.

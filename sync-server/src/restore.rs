@@ -26,6 +26,7 @@
 
 use std::path::{Path, PathBuf};
 
+use rand::rngs::StdRng;
 use rusqlite::Connection;
 
 use shaodao_core::domain::calendar::local_date_compact;
@@ -36,7 +37,7 @@ use shaodao_core::sync::head::Act;
 use crate::audit;
 use crate::clock::Clock;
 use crate::db::{self, DbError, rows};
-use crate::engine::{DATABASE, Engine, EngineError, sha256};
+use crate::engine::{self, DATABASE, Engine, EngineError, sha256};
 use crate::evidence::sweep::UNSURE;
 use crate::keys;
 use crate::verify::{Extent, Report};
@@ -129,6 +130,21 @@ pub fn restore(
     clock: &Clock,
     altered_too: bool,
 ) -> Result<Option<PathBuf>, RestoreError> {
+    restore_by(from, folder, clock, altered_too, engine::system_chance()?)
+}
+
+/// The same with this chance instead of the system's, so that a simulation can
+/// be repeated; never for a server that anybody relies on.
+///
+/// # Errors
+/// See [`RestoreError`].
+pub fn restore_by(
+    from: &Path,
+    folder: &Path,
+    clock: &Clock,
+    altered_too: bool,
+    chance: StdRng,
+) -> Result<Option<PathBuf>, RestoreError> {
     if !from.is_file() {
         return Err(RestoreError::Missing(from.to_owned()));
     }
@@ -139,7 +155,7 @@ pub fn restore(
         std::fs::remove_dir_all(&making).map_err(|error| file(&making, error))?;
     }
     std::fs::create_dir_all(&making).map_err(|error| file(&making, error))?;
-    let made = begin_again(from, &making, clock, altered_too)
+    let made = begin_again(from, &making, clock, altered_too, chance)
         .and_then(|()| swap(&making.join(DATABASE), &path, clock.now_ms()));
     let _ = std::fs::remove_dir_all(&making);
     made
@@ -243,9 +259,9 @@ impl Engine {
     /// The first acts of another life, in the transaction in hand.
     fn begin_another_life(&mut self) -> Result<(), EngineError> {
         let now_ms = self.clock.now_ms();
+        let new = DeviceId::random(&mut self.rng);
+        let epoch = DeviceId::random(&mut self.rng).0;
         let db = &self.db;
-        let new = random_device()?;
-        let epoch = random_device()?.0;
         let restored = audit::newest(db)?.position;
         db::set_meta(db, "epoch", &epoch)?;
         keys::put_own_device(db, new, &self.key, now_ms)?;
@@ -289,6 +305,7 @@ fn begin_again(
     making: &Path,
     clock: &Clock,
     altered_too: bool,
+    chance: StdRng,
 ) -> Result<(), RestoreError> {
     let path = making.join(DATABASE);
     std::fs::copy(from, &path).map_err(|error| file(from, error))?;
@@ -299,7 +316,7 @@ fn begin_again(
             return Err(RestoreError::Missing(from.to_owned()));
         }
     }
-    let mut engine = Engine::open(making, clock.clone(), &[])?;
+    let mut engine = Engine::open_by(making, clock.clone(), &[], chance)?;
     let report = engine.verify(Extent::Everything, &mut |_| {})?;
     if !report.is_clean() && !altered_too {
         return Err(RestoreError::Altered(Box::new(report)));
@@ -394,12 +411,6 @@ fn database(folder: &Path) -> Result<PathBuf, RestoreError> {
         true => Ok(path),
         false => Err(RestoreError::Missing(path)),
     }
-}
-
-fn random_device() -> Result<DeviceId, EngineError> {
-    let mut id = [0; 16];
-    getrandom::fill(&mut id).map_err(|error| EngineError::Random(error.to_string()))?;
-    Ok(DeviceId(id))
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

@@ -15,6 +15,8 @@ const MET: &[&str] = &[
     "somebody was away",
     "suspended",
     "revoked",
+    "relieved",
+    "the server's disk died",
     "a phone was copied",
     "a backup was put back",
     "a backup woke up elsewhere",

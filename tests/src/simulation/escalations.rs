@@ -257,6 +257,8 @@ impl Case<'_> {
             .entries
             .iter()
             .find(|entry| matches!(entry.body, Body::Issue(_)));
+        // What was set aside has no effect before a person releases it.
+        let issue = issue.filter(|entry| !self.ledger.released.contains(&entry.hash));
         let received_ms = issue.and_then(|entry| entry.received_at_ms);
         let was_here = received_ms.is_some_and(|received_ms| received_ms <= self.due_ms);
         let mut merges = self.picture.kept.values();

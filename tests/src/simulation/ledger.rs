@@ -51,10 +51,13 @@ pub struct Ledger {
     pub suspended: BTreeMap<DeviceId, Vec<(i64, i64)>>,
     /// When a device was revoked.
     pub revoked: BTreeMap<DeviceId, i64>,
+    /// When somebody had no duties, from and to, by staff number.
+    pub relieved: BTreeMap<String, Vec<(i64, i64)>>,
     /// Devices of which there was a copy at work.
     pub copied: BTreeSet<DeviceId>,
-    /// Actions that went down with the phone that made them: a backup does not
-    /// hold what was done after it.
+    /// Actions that went down with the phone that made them, or with the
+    /// server's disk when no phone had them any more: a backup does not hold
+    /// what was done after it.
     pub gone: BTreeSet<EnvelopeHash>,
     /// Actions of former devices that their owners did again or gave up.
     pub settled: BTreeSet<EnvelopeHash>,
@@ -105,6 +108,12 @@ impl Ledger {
     pub fn surely_suspended(&self, device: DeviceId, at_ms: i64) -> bool {
         let mut times = self.suspended.get(&device).into_iter().flatten();
         times.any(|(from, to)| *from < at_ms && at_ms < *to)
+    }
+
+    /// Whether somebody had no duties at that moment.
+    pub fn was_relieved(&self, person: &str, at_ms: i64) -> bool {
+        let mut times = self.relieved.get(person).into_iter().flatten();
+        times.any(|(from, to)| (*from..=*to).contains(&at_ms))
     }
 
     /// Whether it was revoked before something of it arrived.

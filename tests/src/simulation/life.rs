@@ -5,13 +5,10 @@ use rand::{RngExt, SeedableRng};
 
 use shaodao_core::device::{Captured, DeviceError, Draft};
 use shaodao_core::domain::action::{Body, RecordKind};
-use shaodao_core::domain::directory::DeviceState;
 use shaodao_core::domain::ids::{EnvelopeHash, RecordId};
 use shaodao_core::domain::private::PrivateKind;
 use shaodao_core::domain::record::RecordState;
 use shaodao_core::store::salvage::Why;
-use shaodao_core::sync::wire::Standing;
-use shaodao_server::quarantine;
 
 use super::cast::{CROOK, EVERYBODY, Person, Role, speaker};
 use super::crook::readable;
@@ -78,6 +75,8 @@ impl Simulation {
                 }
                 self.pass(0);
             }
+            Step::BackupServer => self.backup_server(),
+            Step::DiskDies => self.disk_dies(),
             Step::ServerClock(ms) => {
                 self.world.set_server_clock_wrong(ms);
                 self.clock_is_ahead = ms > 0;
@@ -93,6 +92,8 @@ impl Simulation {
             Step::Suspend(who) => self.suspend(who),
             Step::Resume(_) => self.resume_all(),
             Step::Revoke(who) => self.revoke(who),
+            Step::Relieve(who) => self.relieve(who),
+            Step::Reinstate(who) => self.reinstate(who),
             Step::Release => self.release(),
             Step::Backup(who) => self.backup(who),
             Step::PutBack(who) => self.put_back(who),
@@ -300,91 +301,6 @@ impl Simulation {
             }
         }
         self.pass(1);
-    }
-
-    pub(super) fn suspend(&mut self, who: usize) {
-        let device = self.world.of(EVERYBODY[who].id).device.id();
-        if self.ledger.revoked.contains_key(&device) {
-            return;
-        }
-        let id = device.to_string();
-        let done = self
-            .world
-            .admin(move |engine| engine.set_device_state(&id, DeviceState::Suspended, "Wen"));
-        if done.is_ok() {
-            let now_ms = self.world.now_ms();
-            let times = self.ledger.suspended.entry(device).or_default();
-            times.push((now_ms, i64::MAX));
-            self.count("suspended");
-        }
-    }
-
-    /// Whoever is suspended takes part again.
-    pub(super) fn resume_all(&mut self) {
-        let now_ms = self.world.now_ms();
-        let devices: Vec<_> = self.ledger.suspended.keys().copied().collect();
-        for device in devices {
-            let times = self.ledger.suspended.get_mut(&device).expect("is there");
-            for (_, to) in times.iter_mut().filter(|(_, to)| *to == i64::MAX) {
-                *to = now_ms;
-            }
-            if self.ledger.revoked.contains_key(&device) {
-                continue;
-            }
-            let id = device.to_string();
-            self.world
-                .admin(move |engine| engine.set_device_state(&id, DeviceState::Active, "Wen"))
-                .expect("takes part again");
-        }
-    }
-
-    fn revoke(&mut self, who: usize) {
-        let device = self.world.of(EVERYBODY[who].id).device.id();
-        let id = device.to_string();
-        let done = self
-            .world
-            .admin(move |engine| engine.set_device_state(&id, DeviceState::Revoked, "Wen"));
-        if done.is_ok() {
-            let now_ms = self.world.now_ms();
-            self.ledger.revoked.entry(device).or_insert(now_ms);
-            self.count("revoked");
-        }
-    }
-
-    /// An administrator looks at one thing that is set aside.
-    fn release(&mut self) {
-        let listed = self.world.app().read(quarantine::list).expect("a list");
-        let honest: Vec<_> = listed
-            .into_iter()
-            .map(|it| it.sealed.hash)
-            .filter(|hash| {
-                self.ledger
-                    .deeds
-                    .get(hash)
-                    .is_some_and(|deed| !deed.crooked)
-            })
-            .collect();
-        if honest.is_empty() {
-            return;
-        }
-        let hash = honest[self.rng.random_range(0..honest.len())];
-        let which = hash.to_string();
-        if self.rng.random_bool(0.3) {
-            let judged = self
-                .world
-                .admin(move |engine| engine.send_back(&which, "Wen"));
-            judged.expect("sent back");
-            self.ledger.returned.insert(hash);
-            self.count("returned");
-            return;
-        }
-        let judged = self
-            .world
-            .admin(move |engine| engine.release(&which, "Wen"));
-        let standing = judged.expect("judged").standing;
-        assert_ne!(standing, Standing::Refused);
-        self.ledger.released.insert(hash);
-        self.count(format!("released, {}", standing.word()));
     }
 
     fn backup(&mut self, who: usize) {

@@ -4,8 +4,8 @@
 //!
 //! 1. [`plan`] draws what will happen: who has a phone, and a hundred things one
 //!    after the other, some of them disasters. [`cast`] says who is who.
-//! 2. [`life`] makes it happen in a world of its own; [`words`] puts into words
-//!    what somebody can do, [`cases`] makes whistles fall due in every way, and
+//! 2. [`life`] makes it happen in a world of its own; [`office`] is what
+//!    administrators do; [`words`] puts into words what somebody can do, [`cases`] makes whistles fall due in every way, and
 //!    [`crook`] is the malicious phone.
 //! 3. [`ledger`] writes down what really happened.
 //! 4. [`Simulation::heal`] ends all trouble and lets a fortnight pass.
@@ -36,6 +36,8 @@ pub mod cast;
 pub mod ledger;
 //
 pub mod life;
+//
+pub mod office;
 //
 pub mod words;
 //
@@ -75,6 +77,10 @@ pub struct Simulation {
     clock_is_ahead: bool,
     /// Backups of phones: the files, and how many actions the ledger had.
     backups: BTreeMap<String, (PathBuf, i64)>,
+    /// The newest backup of the server, and when it was made.
+    server_backup: Option<(PathBuf, i64)>,
+    /// Until when a restored server leaves deadlines alone.
+    waits_until_ms: i64,
 }
 
 /// What came of a seed.
@@ -123,6 +129,8 @@ impl Simulation {
             trace: Vec::new(),
             clock_is_ahead: false,
             backups: BTreeMap::new(),
+            server_backup: None,
+            waits_until_ms: i64::MIN,
         }
     }
 
@@ -177,7 +185,7 @@ impl Simulation {
 
     /// The server has looked at its deadlines, and believes its clock.
     fn looked(&mut self) {
-        if self.clock_is_ahead {
+        if self.clock_is_ahead || self.world.now_ms() < self.waits_until_ms {
             return;
         }
         self.ledger.looks.push(self.world.now_ms());

@@ -84,6 +84,10 @@ pub enum Step {
     ServerDown(i64),
     /// The server dies in the middle of answering somebody.
     ServerDies(usize, Dying, u32),
+    /// Somebody copies the server's database.
+    BackupServer,
+    /// The server's disk dies, and another life begins from the backup.
+    DiskDies,
     /// The server's clock jumps ahead and is found out.
     ServerClock(i64),
     /// Somebody is away for so long; nobody looks at anything.
@@ -94,6 +98,11 @@ pub enum Step {
     Resume(usize),
     /// An administrator revokes somebody's phone.
     Revoke(usize),
+    /// Another edition of the directory, in which somebody is relieved of all
+    /// their duties.
+    Relieve(usize),
+    /// Another edition, in which they have them again.
+    Reinstate(usize),
     /// A person looks at what is set aside, and releases or returns one thing.
     Release,
     /// Somebody makes a backup of their phone.
@@ -214,7 +223,7 @@ impl Plan {
     fn disaster(&mut self, rng: &mut StdRng) {
         let who = self.honest(rng);
         let some = |rng: &mut StdRng| rng.random_range(0..4u32);
-        match rng.random_range(0..14u32) {
+        match rng.random_range(0..16u32) {
             0 if rng.random_bool(0.7) => {
                 self.steps.extend([Step::Act(who), Step::Act(who)]);
                 let part = rng.random_range(0..100);
@@ -266,8 +275,35 @@ impl Plan {
                 self.steps.push(Step::WakeUpElsewhere(who));
             }
             12 => self.steps.extend([Step::Clone(who), Step::Act(who)]),
+            13 => self.dead_disk(rng),
+            14 => self.relieved(who, rng),
             _ => self.steps.push(Step::Mischief(8)),
         }
+    }
+
+    /// Some hours of work between the newest backup and the end of the disk.
+    fn dead_disk(&mut self, rng: &mut StdRng) {
+        self.steps.push(Step::BackupServer);
+        for _ in 0..rng.random_range(2..8u32) {
+            let who = self.honest(rng);
+            self.steps.extend([Step::Act(who), Step::Sync(who)]);
+            let ms = rng.random_range(0..3) * HOUR_MS;
+            self.steps.push(Step::Pass(ms));
+        }
+        self.steps.push(Step::DiskDies);
+    }
+
+    /// Without any duties for a while, and at work all the time: their phone
+    /// hears of it late.
+    fn relieved(&mut self, who: usize, rng: &mut StdRng) {
+        self.steps.push(Step::Relieve(who));
+        for _ in 0..rng.random_range(1..4u32) {
+            self.steps.push(Step::Act(who));
+        }
+        self.steps.extend([Step::SyncAll, Step::Act(who)]);
+        self.steps.extend([Step::Reinstate(who), Step::Act(who)]);
+        self.steps.extend([Step::Sync(who), Step::Act(who)]);
+        self.steps.push(Step::Release);
     }
 
     /// Suspended for a while, and at work all the time.

@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use rusqlite::{Connection, params};
 
 use shaodao_core::domain::ids::{EnvelopeHash, RecordId};
@@ -38,9 +40,16 @@ impl World {
     }
 
     /// Puts a backup in place of whatever is there.
-    pub fn restore(&self, from: &Path) -> Result<Option<PathBuf>, RestoreError> {
+    pub fn restore(&mut self, from: &Path) -> Result<Option<PathBuf>, RestoreError> {
         let clock = Clock::rehearsal(self.now_ms);
-        restore::restore(from, &self.server_folder(), &clock, false)
+        let folder = self.server_folder();
+        match self.repeatable {
+            true => {
+                let chance = StdRng::seed_from_u64(self.rng.random());
+                restore::restore_by(from, &folder, &clock, false, chance)
+            }
+            false => restore::restore(from, &folder, &clock, false),
+        }
     }
 
     /// Ends the wait after a restore, as an administrator does.

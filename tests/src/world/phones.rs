@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use serde_json::Value as Json;
+
 use shaodao_core::device::Device;
 use shaodao_core::domain::ids::{BootId, PersonId};
 use shaodao_core::sync::wire::{self, EnrolOffer, SessionReply, SyncRequest};
@@ -154,5 +156,29 @@ impl World {
         let clock = Clock::rehearsal(self.now_ms);
         let mut engine = self.open_engine(clock).expect("the same database");
         engine.alone(work)
+    }
+
+    /// An administrator makes another edition of the directory; its number.
+    pub fn edit_directory(
+        &mut self,
+        why: &str,
+        change: impl FnOnce(&mut Json),
+    ) -> Result<u64, EngineError> {
+        self.admin(|engine| {
+            let mut pack: Json = serde_json::from_slice(&engine.pack()?).expect("a pack");
+            change(&mut pack);
+            engine.publish_edition(pack.to_string().as_bytes(), "Wen", why)
+        })
+    }
+
+    /// An administrator changes somebody's entry in the directory; the number of
+    /// the edition.
+    pub fn change_person(&mut self, person: &str, change: impl FnOnce(&mut Json)) -> u64 {
+        let edited = self.edit_directory("somebody moves", |pack| {
+            let people = pack["people"].as_array_mut().expect("people");
+            let entry = people.iter_mut().find(|entry| entry["id"] == person);
+            change(entry.expect("this person"));
+        });
+        edited.expect("an edition")
     }
 }

@@ -14,19 +14,6 @@ const NEW_GRID: &str = "530102001006002";
 const HEAD: &str = "P01006-01";
 const SECRETARY: &str = "P01006-00";
 
-/// An administrator changes somebody's entry in the directory.
-fn change_person(world: &mut World, person: &str, change: impl FnOnce(&mut Json)) -> u64 {
-    let edit = |engine: &mut Engine| {
-        let pack = engine.pack()?;
-        let mut pack: Json = serde_json::from_slice(&pack).expect("a pack");
-        let people = pack["people"].as_array_mut().expect("people");
-        let entry = people.iter_mut().find(|entry| entry["id"] == person);
-        change(entry.expect("this person"));
-        engine.publish_edition(pack.to_string().as_bytes(), "Wen", "somebody moves")
-    };
-    world.admin(edit).expect("an edition")
-}
-
 fn moved(entry: &mut Json) {
     entry["roles"] = json!([{ "role": "member", "scope": NEW_GRID }]);
     entry["posts"] = json!([{ "post": "head", "grid": NEW_GRID }]);
@@ -45,7 +32,7 @@ fn a_change_reaches_an_offline_phone_later_and_rights_follow() {
     world.settle();
     world.of(HEAD).offline = true;
     world.pass(HOUR_MS);
-    let version = change_person(&mut world, HEAD, moved);
+    let version = world.change_person(HEAD, moved);
     let in_good_faith = world.report(HEAD, OLD_GRID, "E0403", "北门街燃气泄漏");
     world.of(HEAD).offline = false;
     world.sync(HEAD);
@@ -84,7 +71,7 @@ fn only_newer_editions_that_the_known_server_signed_are_taken() {
     let mut world = World::new("forged", 2);
     world.phone(HEAD);
     let first = world.of(HEAD).device.directory().expect("a directory");
-    let version = change_person(&mut world, HEAD, moved);
+    let version = world.change_person(HEAD, moved);
     let outgoing = world.of(HEAD).device.prepare_sync().expect("enrolled");
     let (_, reply) = world.post("/v1/sync", Some(&outgoing.token), outgoing.body.clone());
     let reply: SyncReply = wire::from_bytes(&reply).expect("a reply");
@@ -123,7 +110,7 @@ fn only_newer_editions_that_the_known_server_signed_are_taken() {
     let phone = world.of(HEAD);
     let now = phone.now(now_ms);
     let outgoing = phone.device.prepare_sync().expect("enrolled");
-    let newer = change_person(&mut world, HEAD, |entry| entry["name"] = "萧桂英".into());
+    let newer = world.change_person(HEAD, |entry| entry["name"] = "萧桂英".into());
     world.settle();
     let replayed = wire::to_bytes(&reply);
     let phone = world.of(HEAD);
@@ -157,7 +144,7 @@ fn the_server_changes_its_key_and_phones_follow() {
     world
         .admin(|engine| engine.rotate_key("Wen"))
         .expect("another key");
-    change_person(&mut world, HEAD, moved);
+    world.change_person(HEAD, moved);
     // Two changes at once, then a session by signature.
     world.pass(31 * 24 * HOUR_MS);
     world.settle();

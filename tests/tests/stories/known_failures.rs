@@ -5,6 +5,10 @@
 //!   `disagreement::a_poisoned_item_does_not_block_the_queue`,
 //!   `disagreement::what_is_not_possible_any_more_comes_back_with_one_plain_sentence`,
 //!   and `refusals_are_explained` in every week of the simulation;
+//! - *second photo batch lost* (the first photos go, what is taken after them is
+//!   dropped, and the app says "sent"):
+//!   `evidence::seven_of_nine_photos_have_arrived_and_everybody_knows_where_the_others_are`,
+//!   `evidence_show::twenty_photos_arrive_over_a_connection_that_breaks_whoever_is_killed`;
 //! - *twin tasks* (sent again after a lost answer, done twice):
 //!   [`twin_tasks`];
 //! - *equal timestamps* (of two changes in one millisecond one is lost, or each

@@ -7,7 +7,6 @@ use shaodao_core::domain::action::{Body, RecordKind, Terms, Value, fact};
 use shaodao_core::domain::calendar::{Light, Limit};
 use shaodao_core::domain::deadline;
 use shaodao_core::domain::ids::RecordId;
-use shaodao_server::engine::{Engine, EngineError};
 use shaodao_tests::world::deeds::{arrive, verify};
 use shaodao_tests::world::{HOUR_MS, World, order};
 
@@ -24,15 +23,6 @@ fn street(name: &str) -> World {
         world.phone(person);
     }
     world
-}
-
-/// An administrator makes another edition.
-fn edit(world: &mut World, change: impl FnOnce(&mut Json)) -> Result<u64, EngineError> {
-    world.admin(|engine: &mut Engine| {
-        let mut pack: Json = serde_json::from_slice(&engine.pack()?).expect("a pack");
-        change(&mut pack);
-        engine.publish_edition(pack.to_string().as_bytes(), "Wen", "another policy")
-    })
 }
 
 /// The terms of two urgent hours from now, by the policy that somebody knows.
@@ -70,7 +60,9 @@ fn a_running_limit_keeps_the_ladder_that_it_began_under() {
     let first = whistled(&mut world);
     let recomputed = whistled(&mut world);
     let only_marks = json!([{ "from": "street", "causes": ["no_arrival"] }]);
-    let edition = edit(&mut world, |pack| pack["policy"]["ladder"] = only_marks);
+    let edition = world.edit_directory("another policy", |pack| {
+        pack["policy"]["ladder"] = only_marks
+    });
     world.sync_all();
     let second = whistled(&mut world);
     let directory = world.of(URBAN).device.directory().expect("a directory");
@@ -108,11 +100,14 @@ fn a_third_policy_leaves_the_first_and_the_second_alone() {
     let mut running = vec![whistled(&mut world)];
     for limit in &limits[1..] {
         let set = |pack: &mut Json| pack["policy"]["rework_limit"] = json!(limit);
-        edit(&mut world, set).expect("an edition");
-        edit(&mut world, |pack| {
-            pack["posts"][0]["name"] = json!("网格长")
-        })
-        .expect("an edition");
+        world
+            .edit_directory("another policy", set)
+            .expect("an edition");
+        world
+            .edit_directory("another policy", |pack| {
+                pack["posts"][0]["name"] = json!("网格长")
+            })
+            .expect("an edition");
         world.sync_all();
         running.push(whistled(&mut world));
     }
@@ -148,7 +143,9 @@ fn belief_in_clocks_does_not_change_under_a_running_limit() {
     world.answer(URBAN, whistle, URBAN_POST);
     world.pass(HOUR_MS);
     let set = |pack: &mut Json| pack["policy"]["max_anchor_age_hours"] = json!(1);
-    edit(&mut world, set).expect("an edition");
+    world
+        .edit_directory("another policy", set)
+        .expect("an edition");
     world.of(URBAN).offline = false;
     world.settle();
     let state = world.seen_whistle(SECRETARY, whistle);
@@ -161,12 +158,14 @@ fn lights_turn_yellow_where_the_policy_of_the_whistle_says() {
     // because somebody wants to be warned earlier from today.
     let mut world = street("yellow-edition");
     let before = whistled(&mut world);
-    let refused = edit(&mut world, |pack| {
+    let refused = world.edit_directory("another policy", |pack| {
         pack["policy"]["yellow_percent"] = json!(0);
     });
     assert!(refused.is_err(), "nothing is yellow from the start");
     let set = |pack: &mut Json| pack["policy"]["yellow_percent"] = json!(50);
-    edit(&mut world, set).expect("an edition");
+    world
+        .edit_directory("another policy", set)
+        .expect("an edition");
     world.sync_all();
     let after = whistled(&mut world);
     world.pass(HOUR_MS);
@@ -186,14 +185,18 @@ fn a_calendar_that_limits_run_by_is_not_changed_under_its_name() {
     // running limit moves without anybody having said so.
     let mut world = street("same-name");
     let mend = |pack: &mut Json| pack["calendars"][1]["working_day_minutes"] = json!(400);
-    let refused = edit(&mut world, mend).expect_err("limits run by it");
+    let refused = world
+        .edit_directory("another policy", mend)
+        .expect_err("limits run by it");
     assert!(refused.to_string().contains("office-2026"), "{refused}");
     // One that is left out is kept.
     let leave_out = |pack: &mut Json| {
         let calendars = pack["calendars"].as_array_mut().expect("calendars");
         calendars.remove(0);
     };
-    edit(&mut world, leave_out).expect("an edition");
+    world
+        .edit_directory("another policy", leave_out)
+        .expect("an edition");
     world.settle();
     let directory = world.of(URBAN).device.directory().expect("a directory");
     assert!(directory.calendar("office-2025").is_some());
