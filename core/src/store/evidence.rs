@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::write::{find_record, members};
-use super::{Store, StoreError, authentic};
+use super::{Flush, Store, StoreError, authentic};
 use crate::document::Document;
 use crate::domain::evidence::{Arrival, Arrivals};
 use crate::domain::ids::{RecordId, SealedId};
@@ -157,27 +157,39 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub fn thumbnail_sent(&mut self, sealed: SealedId) -> Result<(), StoreError> {
-        self.db
-            .prepare_cached("UPDATE evidence SET thumbnail_unsent = 0 WHERE sealed = ?1")?
-            .execute([sealed.0])?;
-        Ok(())
+        self.flushing(Flush::Later, |store| {
+            store
+                .db
+                .prepare_cached("UPDATE evidence SET thumbnail_unsent = 0 WHERE sealed = ?1")?
+                .execute([sealed.0])?;
+            Ok(())
+        })
     }
 
-    /// The server has all of a piece, by its own word.
+    /// The server has all of a piece, by its own word. What a power cut takes of
+    /// it the server says again.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub fn evidence_arrived(&mut self, sealed: SealedId, at_ms: i64) -> Result<(), StoreError> {
-        self.db
-            .prepare_cached(
-                "UPDATE evidence SET arrived_at_ms = coalesce(arrived_at_ms, ?2)
-                 WHERE sealed = ?1",
-            )?
-            .execute(params![sealed.0, at_ms])?;
+        self.flushing(Flush::Later, |store| {
+            store
+                .db
+                .prepare_cached(
+                    "UPDATE evidence SET arrived_at_ms = coalesce(arrived_at_ms, ?2)
+                     WHERE sealed = ?1",
+                )?
+                .execute(params![sealed.0, at_ms])?;
+            Ok(())
+        })
+    }
+
+    /// The journal lets go of keys of pieces that have arrived: once for many of
+    /// them, because all of it is written anew.
+    pub fn let_go_of_arrived(&mut self) {
         // A journal that holds more than it must is put right at the next
         // opening.
         let _ = self.rewrite_journal();
-        Ok(())
     }
 }
 
