@@ -23,7 +23,6 @@ use super::place::Position;
 use super::reason::Reason;
 
 use super::action::Body;
-use super::codes::CategoryCode;
 
 /// Most pieces of one action.
 pub const MAX_PIECES: usize = 20;
@@ -413,16 +412,6 @@ impl Arrivals {
             (false, _) => "pieces of evidence",
         };
         format!("{arrived} of {pieces} {what} arrived")
-    }
-}
-
-/// How many photos of the scene a report of this category asks for: two (a
-/// near and a far one) where what is wrong with a component has to be judged
-/// from afar, else one. A hint for screens: a report without photos counts.
-pub fn photos_asked_for(category: CategoryCode) -> usize {
-    match category.event {
-        true => 1,
-        false => 2,
     }
 }
 
