@@ -216,7 +216,7 @@ fn seven_of_nine_photos_have_arrived_and_everybody_knows_where_the_others_are() 
     let status = head.run(&["status"]).expect("a status");
     assert_eq!(
         status["evidence"],
-        serde_json::json!({ "pieces": 9, "arrived": 7 })
+        serde_json::json!({ "pieces": 9, "arrived": 7, "set_aside": 0 })
     );
     for lang in [("en", "7 of 9 photos arrived"), ("zh", "9 张照片已到 7 张")] {
         let (lang, wanted) = lang;

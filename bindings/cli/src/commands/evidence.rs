@@ -338,7 +338,7 @@ impl Hand {
     pub(super) fn arrivals_line(&self) -> Result<Option<String>, Sentence> {
         let arrivals = self.device.store().own_arrivals();
         let (arrivals, photos_only) = arrivals.map_err(|error| Sentence::from(&error))?;
-        Ok(arrivals.is_waiting().then(|| {
+        Ok(arrivals.is_worth_a_line().then(|| {
             self.lang
                 .pick(arrivals.zh(photos_only), arrivals.en(photos_only))
         }))
