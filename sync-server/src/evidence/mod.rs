@@ -191,6 +191,7 @@ impl Evidence {
             error,
         })?;
         let objects = Objects::open(&settings, data)?;
+        objects.prepare()?;
         let room = Room::new(&settings, &arriving, objects.folder());
         Ok(Arc::new(Self {
             objects,

@@ -1,6 +1,8 @@
 //! One request that brings something: what comes is appended to the file of its
-//! upload, and looked at ([`super::check`]), while the next of it comes. What is
-//! told to be here is on the disk, and nothing behind it.
+//! upload, and looked at ([`super::check`]), while the next of it comes. Nothing is
+//! behind what is told to be here. It is flushed when it is whole, or when somebody
+//! asks how far it is: of what a part was answered with, a power cut may take some,
+//! and the phone, which asks then, sends that again.
 //!
 //! What can go wrong: the connection is cut, is too slow, a newer request takes
 //! over, the disk is full: what came stays, and half a batch is cut off again; a
@@ -9,7 +11,7 @@
 use std::fs::{File, OpenOptions};
 use std::future::poll_fn;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +24,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::check::Look;
-use super::objects::{blocking, flush_folder};
+use super::objects::blocking;
 use super::turns::Holding;
 use super::{Evidence, Refused, full_or};
 
@@ -62,7 +64,7 @@ pub(super) struct Taking {
 pub(super) struct Taken {
     /// Given back once nobody has to go on.
     pub turn: Holding,
-    /// How much is on the disk.
+    /// How much is here; all of it is on the disk.
     pub offset: u64,
     /// A look at that much, if there is one.
     pub look: Option<Look>,
@@ -233,7 +235,7 @@ impl PuttingDown {
         Ok(())
     }
 
-    /// Cuts off what does not count, and flushes the rest.
+    /// Cuts off what does not count, and flushes what is whole.
     fn end(
         mut self,
         mut refused: Option<Refused>,
@@ -249,7 +251,7 @@ impl PuttingDown {
         if matches!(refused, Some(Refused::TooMuch)) {
             self.offset = self.file.length;
         }
-        self.file.end(self.offset)?;
+        self.file.end(self.offset, self.length)?;
         let look = self.look.filter(|look| look.at() == self.offset);
         Ok((self.offset, look, refused))
     }
@@ -288,28 +290,26 @@ pub(super) struct Arriving {
     file: File,
     /// How long it was, bytes.
     pub length: u64,
-    /// Where it is, if it was not there.
-    new_in: Option<PathBuf>,
 }
 
 impl Arriving {
     /// Opens or makes it.
     pub fn open(path: &Path) -> std::io::Result<Self> {
-        let is_new = !path.exists();
         let file = OpenOptions::new().create(true).append(true).open(path)?;
         Ok(Self {
             length: file.metadata()?.len(),
             file,
-            new_in: path.parent().filter(|_| is_new).map(Path::to_owned),
         })
     }
 
-    /// Leaves it with so many bytes, on the disk.
-    fn end(&self, length: u64) -> std::io::Result<()> {
+    /// Leaves it with so many bytes; if those are all, on the disk.
+    fn end(&self, length: u64, all: u64) -> std::io::Result<()> {
         if self.file.metadata()?.len() != length {
             self.file.set_len(length)?;
         }
-        self.file.sync_data()?;
-        self.new_in.as_deref().map_or(Ok(()), flush_folder)
+        match length == all {
+            true => self.file.sync_data(),
+            false => Ok(()),
+        }
     }
 }

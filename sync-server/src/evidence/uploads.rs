@@ -5,7 +5,7 @@
 //!    row; its file is as long as its offset.
 //! 2. [`Evidence::receive`] appends what comes ([`super::receiving`]). What has
 //!    arrived when the connection is cut counts.
-//! 3. [`Evidence::progress`] says how far it is; an offset that is told is on the
+//! 3. [`Evidence::progress`] says how far it is; the offset that it tells is on the
 //!    disk.
 //! 4. Once all is there it is checked and published (`publishing`).
 //!
@@ -23,7 +23,7 @@ use shaodao_core::domain::ids::{DeviceId, SealedId};
 
 use super::catalogue::Known;
 use super::check::Look;
-use super::objects::blocking;
+use super::objects::{blocking, flush_folder};
 use super::receiving::{Arriving, Checksum, Taken, Taking};
 use super::room;
 use super::{Evidence, Refused, full_or};
@@ -347,6 +347,7 @@ fn durable_length(path: &Path) -> std::io::Result<u64> {
     match File::open(path) {
         Ok(file) => {
             file.sync_data()?;
+            path.parent().map_or(Ok(()), flush_folder)?;
             Ok(file.metadata()?.len())
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
