@@ -1,7 +1,7 @@
 //! Where phones live ([`home`]), the world that the stories run in ([`world`]), random histories ([`random`]),
 //! weeks of a street from seeds ([`simulation`]), a record on paper ([`paper`]),
 //! the programs as processes ([`process`]), requests by hand ([`raw`]), a network
-//! that cuts ([`cutting`]), the day of the demo ([`day`]), and what means harm:
+//! that cuts ([`cutting`]), disks that are full ([`small_disk`]), the day of the demo ([`day`]), and what means harm:
 //! organisations with something to hide ([`scope`]), every decoder for the fuzzer
 //! ([`decoders`]), bombs ([`bombs`]) and
 //! forged envelopes ([`mutants`]).
@@ -22,6 +22,8 @@ pub mod process;
 pub mod raw;
 //
 pub mod cutting;
+//
+pub mod small_disk;
 //
 pub mod day;
 //

@@ -282,7 +282,8 @@ impl Device {
         Ok(errands(&self.store.waiting_evidence()?, setting, link))
     }
 
-    /// The server has a piece, or a thumbnail of it, by its own word.
+    /// The server has a piece, or a thumbnail of it, by its own word. After the
+    /// last of several: [`Device::errands_done`].
     ///
     /// # Errors
     /// See [`DeviceError`].
@@ -295,6 +296,11 @@ impl Device {
                 self.let_go(sealed)
             }
         }
+    }
+
+    /// No more errands are done for now.
+    pub fn errands_done(&mut self) {
+        self.store.let_go_of_arrived();
     }
 
     /// Keeps a thumbnail that came from the server, if it is one of this piece.

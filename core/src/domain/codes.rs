@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::calendar::{BadLimit, Limit};
+use super::evidence::MAX_PIECES;
 
 /// A category: kind, major and minor class, `E0102`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,6 +74,9 @@ pub struct Category {
     pub limit: Option<Limit>,
     /// The kind of whistle that usually solves it.
     pub whistle_hint: Option<String>,
+    /// How many photos of the scene a report asks for, up to [`MAX_PIECES`]. A
+    /// hint for screens: a report without photos counts.
+    pub photos: usize,
 }
 
 /// The categories of one scheme.
@@ -98,11 +102,19 @@ pub enum CodePackError {
     /// One code twice.
     #[error("code pack: {0} stands twice")]
     Twice(CategoryCode),
+    /// Not a number of photos.
+    #[error("code pack: {code}: `{photos}` is not a number of photos, 0 to {MAX_PIECES}")]
+    Photos {
+        /// Of which category.
+        code: CategoryCode,
+        /// What stands there.
+        photos: String,
+    },
 }
 
 impl CodePack {
     /// Reads the two tables of a scheme: columns `major, major_name, minor,
-    /// name`, for events also `limit_a, whistle_hint`.
+    /// name`, for events also `limit_a, whistle_hint`, for both perhaps `photos`.
     ///
     /// # Errors
     /// See [`CodePackError`].
@@ -119,12 +131,20 @@ impl CodePack {
                     limit => Some(limit.parse()?),
                 };
                 let hint = cell("whistle_hint");
+                let photos = match cell("photos") {
+                    "" => usual_photos(code),
+                    photos => asked_for(photos).ok_or_else(|| CodePackError::Photos {
+                        code,
+                        photos: photos.to_owned(),
+                    })?,
+                };
                 let category = Category {
                     code,
                     major_name: cell("major_name").to_owned(),
                     name: cell("name").to_owned(),
                     limit,
                     whistle_hint: (!hint.is_empty()).then(|| hint.to_owned()),
+                    photos,
                 };
                 if categories.insert(code, category).is_some() {
                     return Err(CodePackError::Twice(code));
@@ -160,6 +180,20 @@ impl CodePack {
     }
 }
 
+/// Where a pack does not say: two (a near and a far one) for a component, of which
+/// it has to be judged from afar what is wrong and where, else one.
+fn usual_photos(code: CategoryCode) -> usize {
+    match code.event {
+        true => 1,
+        false => 2,
+    }
+}
+
+fn asked_for(photos: &str) -> Option<usize> {
+    let photos = photos.parse().ok()?;
+    (photos <= MAX_PIECES).then_some(photos)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,6 +204,31 @@ mod tests {
         assert_eq!(code.to_string(), "E0102");
         for bad in ["", "E01", "X0102", "E01023", "E0a02"] {
             assert!(bad.parse::<CategoryCode>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_pack_says_how_many_photos_a_category_asks_for_or_the_usual_ones() {
+        let components = "major,major_name,minor,name\n01,公用设施,01,上水井盖\n";
+        let events = |photos: &str| {
+            format!(
+                "major,major_name,minor,name,limit_a,whistle_hint,photos\n\
+                 01,市容环境,01,私搭乱建,7d,综合执法,{photos}\n\
+                 01,市容环境,02,暴露垃圾,4h,,\n"
+            )
+        };
+        let pack = |photos: &str| CodePack::parse("test", components, &events(photos));
+        for (said, wanted) in [("3", [2, 3, 1]), ("0", [2, 0, 1]), ("", [2, 1, 1])] {
+            let pack = pack(said).expect("reads");
+            let photos: Vec<_> = pack.all().map(|category| category.photos).collect();
+            assert_eq!(photos, wanted, "{said}");
+        }
+        for bad in ["21", "two", "-1"] {
+            let refused = pack(bad).expect_err("refused").to_string();
+            assert!(
+                refused.contains("E0101") && refused.contains(bad),
+                "{refused}"
+            );
         }
     }
 }

@@ -23,7 +23,6 @@ use super::place::Position;
 use super::reason::Reason;
 
 use super::action::Body;
-use super::codes::CategoryCode;
 
 /// Most pieces of one action.
 pub const MAX_PIECES: usize = 20;
@@ -380,6 +379,9 @@ pub struct Arrivals {
     pub pieces: usize,
     /// How many of them have arrived.
     pub arrived: usize,
+    /// How many more belong only to actions that were not accepted: nobody waits
+    /// for them.
+    pub set_aside: usize,
 }
 
 impl Arrivals {
@@ -394,35 +396,48 @@ impl Arrivals {
         self.arrived < self.pieces
     }
 
+    /// Whether there is anything to say of pieces on the way.
+    pub fn is_worth_a_line(&self) -> bool {
+        self.is_waiting() || self.set_aside > 0
+    }
+
     /// In Chinese: 9 张照片已到 7 张 if all of them are photos, else 份.
     pub fn zh(&self, photos_only: bool) -> String {
-        let Self { pieces, arrived } = self;
-        match photos_only {
+        let Self {
+            pieces,
+            arrived,
+            set_aside,
+        } = self;
+        let arrived = match photos_only {
             true => format!("{pieces} 张照片已到 {arrived} 张"),
             false => format!("{pieces} 份佐证已到 {arrived} 份"),
+        };
+        match (set_aside, pieces) {
+            (0, _) => arrived,
+            (_, 0) => format!("{set_aside} 份佐证属于未被接受的操作,没有计入"),
+            (_, _) => format!("{arrived};另有 {set_aside} 份属于未被接受的操作,没有计入"),
         }
     }
 
     /// In English: 7 of 9 photos arrived.
     pub fn en(&self, photos_only: bool) -> String {
-        let Self { pieces, arrived } = self;
+        let Self {
+            pieces,
+            arrived,
+            set_aside,
+        } = self;
         let what = match (photos_only, pieces) {
             (true, 1) => "photo",
             (true, _) => "photos",
             (false, 1) => "piece of evidence",
             (false, _) => "pieces of evidence",
         };
-        format!("{arrived} of {pieces} {what} arrived")
-    }
-}
-
-/// How many photos of the scene a report of this category asks for: two (a
-/// near and a far one) where what is wrong with a component has to be judged
-/// from afar, else one. A hint for screens: a report without photos counts.
-pub fn photos_asked_for(category: CategoryCode) -> usize {
-    match category.event {
-        true => 1,
-        false => 2,
+        let aside = "of actions that were not accepted, which do not count";
+        match (set_aside, pieces) {
+            (0, _) => format!("{arrived} of {pieces} {what} arrived"),
+            (_, 0) => format!("{set_aside} pieces {aside}"),
+            (_, _) => format!("{arrived} of {pieces} {what} arrived; {set_aside} more {aside}"),
+        }
     }
 }
 

@@ -8,7 +8,8 @@
 //!    construction, chunks of [`CHUNK_BYTES`]. The key seals one stream only, so
 //!    its nonce starts at zero; the chunks' numbers and the mark of the last one
 //!    are in their nonces, so that none can be moved, left out or cut off.
-//! 3. [`open`] decrypts as it reads, and says what it has read: both hashes.
+//! 3. [`open`] decrypts as it reads, and says what it has read: both hashes;
+//!    [`Opening`] does so with parts of any length, as they come.
 //!    [`open_chunk`] opens one chunk alone, for a range.
 //! 4. A thumbnail or a display copy is small and may be made twice, by several
 //!    phones and by the server: its nonce is random and stands before it.
@@ -115,26 +116,23 @@ pub fn seal(
 ) -> Result<Streamed, StreamError> {
     let cipher = ChaCha20Poly1305::new(&key.derive(OF_PIECE));
     let mut encryptor = EncryptorBE32::from_aead(cipher, &Default::default());
-    let mut account = Account::new(to);
+    let (mut plain, mut sealed) = (Account::new(io::sink()), Account::new(to));
     let mut chunk = Zeroizing::new(vec![0; CHUNK]);
     let mut next = Zeroizing::new(vec![0; CHUNK]);
     let mut filled = fill(&mut from, &mut chunk)?;
     loop {
-        account.plain(&chunk[..filled]);
-        if account.size > most {
-            return Err(StreamError::TooLarge(most));
-        }
+        plain.take(&chunk[..filled], most)?;
         let ahead = match filled == CHUNK {
             true => fill(&mut from, &mut next)?,
             false => 0,
         };
         if ahead == 0 {
             let last = encryptor.encrypt_last(&chunk[..filled]);
-            account.sealed(&last.map_err(|_| StreamError::Unreadable)?)?;
-            return account.done();
+            sealed.take(&last.map_err(|_| StreamError::Unreadable)?, u64::MAX)?;
+            return streamed(plain, sealed);
         }
-        let sealed = encryptor.encrypt_next(&chunk[..filled]);
-        account.sealed(&sealed.map_err(|_| StreamError::Unreadable)?)?;
+        let next_one = encryptor.encrypt_next(&chunk[..filled]);
+        sealed.take(&next_one.map_err(|_| StreamError::Unreadable)?, u64::MAX)?;
         std::mem::swap(&mut chunk, &mut next);
         filled = ahead;
     }
@@ -148,42 +146,81 @@ pub fn seal(
 pub fn open(
     key: &PieceKey,
     mut from: impl Read,
-    mut to: impl Write,
+    to: impl Write,
     most: u64,
 ) -> Result<Streamed, StreamError> {
-    let cipher = ChaCha20Poly1305::new(&key.derive(OF_PIECE));
-    let mut decryptor = DecryptorBE32::from_aead(cipher, &Default::default());
-    let mut account = Account::new(io::sink());
-    let mut chunk = vec![0; SEALED_CHUNK];
-    let mut next = vec![0; SEALED_CHUNK];
-    let mut filled = fill(&mut from, &mut chunk)?;
+    let mut opening = Opening::new(key, to, most);
+    let mut sealed = Account::new(io::sink());
+    let mut part = vec![0; CHUNK];
     loop {
-        account.sealed(&chunk[..filled])?;
-        let ahead = match filled == SEALED_CHUNK {
-            true => fill(&mut from, &mut next)?,
-            false => 0,
-        };
-        let is_last = ahead == 0;
-        if is_last {
-            let last = decryptor.decrypt_last(&chunk[..filled]);
-            let plain = Zeroizing::new(last.map_err(|_| StreamError::Unreadable)?);
-            account.plain(&plain);
-            if account.size > most {
-                return Err(StreamError::TooLarge(most));
+        let filled = fill(&mut from, &mut part)?;
+        if filled == 0 {
+            return streamed(opening.last()?, sealed);
+        }
+        sealed.take(&part[..filled], u64::MAX)?;
+        opening.take(&part[..filled])?;
+    }
+}
+
+/// Opening a ciphertext that comes in parts of any length.
+pub struct Opening<W> {
+    decryptor: DecryptorBE32<ChaCha20Poly1305>,
+    /// What came of the newest chunk: it is opened once it is known whether it
+    /// is the last one.
+    chunk: Zeroizing<Vec<u8>>,
+    plain: Account<W>,
+    most: u64,
+}
+
+impl<W: Write> Opening<W> {
+    /// Begins to open into `to`, at most `most` bytes once open.
+    pub fn new(key: &PieceKey, to: W, most: u64) -> Self {
+        let cipher = ChaCha20Poly1305::new(&key.derive(OF_PIECE));
+        Self {
+            decryptor: DecryptorBE32::from_aead(cipher, &Default::default()),
+            chunk: Zeroizing::new(Vec::with_capacity(SEALED_CHUNK)),
+            plain: Account::new(to),
+            most,
+        }
+    }
+
+    /// Takes the next part.
+    ///
+    /// # Errors
+    /// See [`StreamError`]; nothing more is to be taken, and what was written is
+    /// not to be used.
+    pub fn take(&mut self, mut part: &[u8]) -> Result<(), StreamError> {
+        while !part.is_empty() {
+            if self.chunk.len() == SEALED_CHUNK {
+                let chunk = &mut *self.chunk;
+                let opened = self.decryptor.decrypt_next_in_place(b"", chunk);
+                opened.map_err(|_| StreamError::Unreadable)?;
+                self.plain.take(&self.chunk, self.most)?;
+                self.chunk.clear();
             }
-            to.write_all(&plain)?;
-            to.flush()?;
-            return account.done();
+            let fits = part.len().min(SEALED_CHUNK - self.chunk.len());
+            let (now, later) = part.split_at(fits);
+            self.chunk.extend_from_slice(now);
+            part = later;
         }
-        let opened = decryptor.decrypt_next(&chunk[..filled]);
-        let plain = Zeroizing::new(opened.map_err(|_| StreamError::Unreadable)?);
-        account.plain(&plain);
-        if account.size > most {
-            return Err(StreamError::TooLarge(most));
-        }
-        to.write_all(&plain)?;
-        std::mem::swap(&mut chunk, &mut next);
-        filled = ahead;
+        Ok(())
+    }
+
+    /// There is no more: the hash of what was opened, and its length.
+    ///
+    /// # Errors
+    /// See [`StreamError`]; what was written is not to be used.
+    pub fn end(self) -> Result<(EvidenceId, u64), StreamError> {
+        let (hash, size) = self.last()?.end()?;
+        Ok((EvidenceId(hash), size))
+    }
+
+    fn last(mut self) -> Result<Account<W>, StreamError> {
+        let chunk = &mut *self.chunk;
+        let opened = self.decryptor.decrypt_last_in_place(b"", chunk);
+        opened.map_err(|_| StreamError::Unreadable)?;
+        self.plain.take(&self.chunk, self.most)?;
+        Ok(self.plain)
     }
 }
 
@@ -266,11 +303,22 @@ fn open_copy(key: &Key, sealed: &[u8]) -> Result<Vec<u8>, StreamError> {
     opened.map_err(|_| StreamError::Unreadable)
 }
 
-/// Both hashes and the length, on the way.
+fn streamed(
+    plain: Account<impl Write>,
+    sealed: Account<impl Write>,
+) -> Result<Streamed, StreamError> {
+    let ((id, size), (sealed, _)) = (plain.end()?, sealed.end()?);
+    Ok(Streamed {
+        id: EvidenceId(id),
+        sealed: SealedId(sealed),
+        size,
+    })
+}
+
+/// Hash and length of what is written, on the way.
 struct Account<W> {
     to: W,
-    plain: Sha256,
-    sealed: Sha256,
+    hash: Sha256,
     size: u64,
 }
 
@@ -278,29 +326,23 @@ impl<W: Write> Account<W> {
     fn new(to: W) -> Self {
         Self {
             to,
-            plain: Sha256::new(),
-            sealed: Sha256::new(),
+            hash: Sha256::new(),
             size: 0,
         }
     }
 
-    fn plain(&mut self, bytes: &[u8]) {
-        self.plain.update(bytes);
+    fn take(&mut self, bytes: &[u8], most: u64) -> Result<(), StreamError> {
+        self.hash.update(bytes);
         self.size += bytes.len() as u64;
+        match self.size > most {
+            true => Err(StreamError::TooLarge(most)),
+            false => Ok(self.to.write_all(bytes)?),
+        }
     }
 
-    fn sealed(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.sealed.update(bytes);
-        self.to.write_all(bytes)
-    }
-
-    fn done(mut self) -> Result<Streamed, StreamError> {
+    fn end(mut self) -> io::Result<([u8; 32], u64)> {
         self.to.flush()?;
-        Ok(Streamed {
-            id: EvidenceId(self.plain.finalize().into()),
-            sealed: SealedId(self.sealed.finalize().into()),
-            size: self.size,
-        })
+        Ok((self.hash.finalize().into(), self.size))
     }
 }
 
@@ -350,6 +392,15 @@ mod tests {
             let mut opened = Vec::new();
             let again = open(&key, &ciphertext[..], &mut opened, size as u64);
             assert_eq!((again.expect("opens"), &opened), (streamed, &plain));
+            for part in [7_001, SEALED_CHUNK, 3 * SEALED_CHUNK] {
+                let mut opened = Vec::new();
+                let mut opening = Opening::new(&key, &mut opened, size as u64);
+                for part in ciphertext.chunks(part) {
+                    opening.take(part).expect("opens");
+                }
+                let again = opening.end().expect("opens");
+                assert_eq!((again, &opened), ((streamed.id, streamed.size), &plain));
+            }
             let chunks: Vec<_> = ciphertext.chunks(SEALED_CHUNK).collect();
             for (nth, chunk) in chunks.iter().enumerate() {
                 let is_last = nth + 1 == chunks.len();

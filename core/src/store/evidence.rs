@@ -7,19 +7,22 @@
 //! 2. Rows of others come with the news of a sync, the key in them.
 //! 3. An erasure deletes the row, and the key with it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::write::{find_record, members};
-use super::{Store, StoreError, authentic};
+use super::{Flush, Store, StoreError, authentic};
 use crate::document::Document;
+use crate::domain::action::Body;
 use crate::domain::evidence::{Arrival, Arrivals};
 use crate::domain::ids::{RecordId, SealedId};
+use crate::domain::reason::Reason;
 use crate::domain::record::RecordState;
+use crate::envelope;
 use crate::evidence::stream::PieceKey;
 use crate::sync::evidence::{News, Waiting};
-use crate::sync::wire::EvidenceKey;
+use crate::sync::wire::{EvidenceKey, Standing};
 
 /// A piece sealed on this phone, as it is saved along with its action.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,7 +98,8 @@ impl Store {
         Ok(keys)
     }
 
-    /// Own pieces of which the server lacks something and whose keys it has.
+    /// Own pieces of which the server lacks something and whose keys it has; not
+    /// those whose action was sent back or refused.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -113,7 +117,10 @@ impl Store {
                 original: row.get(2)?,
             })
         })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let mut waiting = rows.collect::<Result<Vec<Waiting>, _>>()?;
+        let aside = set_aside(&self.db)?;
+        waiting.retain(|it| aside.get(&it.sealed) != Some(&Aside::Over));
+        Ok(waiting)
     }
 
     /// How many of this phone's own pieces have arrived, on those records where
@@ -122,22 +129,36 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub fn own_arrivals(&self) -> Result<(Arrivals, bool), StoreError> {
+        let aside = set_aside(&self.db)?;
         let mut statement = self.db.prepare_cached(
-            "SELECT COUNT(*), COUNT(arrived_at_ms), COUNT(*) = TOTAL(photo) FROM evidence
+            "SELECT sealed, record, photo, arrived_at_ms IS NOT NULL FROM evidence
              WHERE own = 1 AND record IN
                    (SELECT record FROM evidence WHERE own = 1 AND arrived_at_ms IS NULL)",
         )?;
-        let count = |row: &Row<'_>, at| {
-            let count: i64 = row.get(at)?;
-            Ok::<_, rusqlite::Error>(usize::try_from(count).unwrap_or(0))
-        };
-        Ok(statement.query_row([], |row| {
-            let arrivals = Arrivals {
-                pieces: count(row, 0)?,
-                arrived: count(row, 1)?,
-            };
-            Ok((arrivals, row.get(2)?))
-        })?)
+        let mut records: BTreeMap<RecordId, (Arrivals, bool)> = BTreeMap::new();
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let (arrivals, photos_only) = records
+                .entry(RecordId(row.get(1)?))
+                .or_insert((Arrivals::default(), true));
+            if aside.contains_key(&SealedId(row.get(0)?)) {
+                arrivals.set_aside += 1;
+                continue;
+            }
+            arrivals.pieces += 1;
+            arrivals.arrived += usize::from(row.get::<_, bool>(3)?);
+            *photos_only &= row.get::<_, bool>(2)?;
+        }
+        let mut sum = (Arrivals::default(), true);
+        for (arrivals, photos_only) in records.into_values() {
+            sum.0.set_aside += arrivals.set_aside;
+            if arrivals.is_waiting() {
+                sum.0.pieces += arrivals.pieces;
+                sum.0.arrived += arrivals.arrived;
+                sum.1 &= photos_only;
+            }
+        }
+        Ok(sum)
     }
 
     /// Every piece that has a row: whose files may be here.
@@ -157,28 +178,92 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub fn thumbnail_sent(&mut self, sealed: SealedId) -> Result<(), StoreError> {
-        self.db
-            .prepare_cached("UPDATE evidence SET thumbnail_unsent = 0 WHERE sealed = ?1")?
-            .execute([sealed.0])?;
-        Ok(())
+        self.flushing(Flush::Later, |store| {
+            store
+                .db
+                .prepare_cached("UPDATE evidence SET thumbnail_unsent = 0 WHERE sealed = ?1")?
+                .execute([sealed.0])?;
+            Ok(())
+        })
     }
 
-    /// The server has all of a piece, by its own word.
+    /// The server has all of a piece, by its own word. What a power cut takes of
+    /// it the server says again.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub fn evidence_arrived(&mut self, sealed: SealedId, at_ms: i64) -> Result<(), StoreError> {
-        self.db
-            .prepare_cached(
-                "UPDATE evidence SET arrived_at_ms = coalesce(arrived_at_ms, ?2)
-                 WHERE sealed = ?1",
-            )?
-            .execute(params![sealed.0, at_ms])?;
+        self.flushing(Flush::Later, |store| {
+            store
+                .db
+                .prepare_cached(
+                    "UPDATE evidence SET arrived_at_ms = coalesce(arrived_at_ms, ?2)
+                     WHERE sealed = ?1",
+                )?
+                .execute(params![sealed.0, at_ms])?;
+            Ok(())
+        })
+    }
+
+    /// The journal lets go of keys of pieces that have arrived: once for many of
+    /// them, because all of it is written anew.
+    pub fn let_go_of_arrived(&mut self) {
         // A journal that holds more than it must is put right at the next
         // opening.
         let _ = self.rewrite_journal();
-        Ok(())
     }
+}
+
+/// Why nobody waits for a piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Aside {
+    /// Its action was sent back or refused: the server does not take it, or not
+    /// for long.
+    Over,
+    /// An administrator may still release its action.
+    Kept,
+}
+
+/// Pieces that only actions that were set aside attach.
+fn set_aside(db: &Connection) -> Result<BTreeMap<SealedId, Aside>, StoreError> {
+    let attached = |bytes: &[u8]| -> Result<Vec<SealedId>, StoreError> {
+        Ok(match envelope::open(bytes)?.envelope.action.body {
+            Body::Attach { pieces } => pieces.iter().map(|piece| piece.sealed).collect(),
+            _ => Vec::new(),
+        })
+    };
+    let [quarantined, refused] = [Standing::Quarantined, Standing::Refused].map(Standing::code);
+    let mut aside = BTreeMap::new();
+    let mut records = BTreeSet::new();
+    let mut statement = db.prepare_cached(
+        "SELECT record, bytes, standing = ?1 AND reason IS NOT ?3 FROM envelope
+         WHERE own > 0 AND standing > 1 AND standing IN (?1, ?2)",
+    )?;
+    let mut rows = statement.query(params![quarantined, refused, Reason::Returned.code()])?;
+    while let Some(row) = rows.next()? {
+        let why = match row.get(2)? {
+            true => Aside::Kept,
+            false => Aside::Over,
+        };
+        for sealed in attached(&row.get::<_, Vec<u8>>(1)?)? {
+            records.insert(row.get::<_, i64>(0)?);
+            let known = aside.entry(sealed).or_insert(why);
+            *known = why.max(*known);
+        }
+    }
+    // Done again, or by somebody else too.
+    let mut statement = db.prepare_cached(
+        "SELECT bytes FROM envelope WHERE record = ?1 AND standing NOT IN (?2, ?3)",
+    )?;
+    for record in records {
+        let mut rows = statement.query(params![record, quarantined, refused])?;
+        while let Some(row) = rows.next()? {
+            for sealed in attached(&row.get::<_, Vec<u8>>(0)?)? {
+                aside.remove(&sealed);
+            }
+        }
+    }
+    Ok(aside)
 }
 
 fn held(row: &Row<'_>) -> rusqlite::Result<Held> {

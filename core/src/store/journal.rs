@@ -261,7 +261,7 @@ impl Journal {
             length: bytes.len(),
             ..Contents::default()
         };
-        let mut known = BTreeSet::new();
+        let mut known = Known::default();
         let mut at = 0;
         while at < bytes.len() {
             let Some(header) = Header::read(&bytes[at..]) else {
@@ -289,29 +289,36 @@ impl Journal {
             at = to;
         }
         // What another frame still holds is not lost.
-        contents.lost.retain(|(_, hash)| !known.contains(hash));
+        contents
+            .lost
+            .retain(|(_, hash)| !known.envelopes.contains(hash));
         contents
     }
 }
 
+/// What was read already: a frame may stand twice.
+#[derive(Default)]
+struct Known {
+    envelopes: BTreeSet<EnvelopeHash>,
+    pieces: BTreeSet<SealedId>,
+}
+
 impl Contents {
-    fn take(&mut self, header: &Header, clear: &[u8], known: &mut BTreeSet<EnvelopeHash>) {
+    fn take(&mut self, header: &Header, clear: &[u8], known: &mut Known) {
         match header.kind {
             HEAD => match decode_head(clear) {
                 Some(head) => self.head = Some(head),
                 None => self.undecipher(header),
             },
             KEY => match own_piece(header, clear) {
-                Some(piece) => {
-                    let known = |(_, it): &(RecordId, OwnPiece)| it.sealed == piece.sealed;
-                    if !self.pieces.iter().any(known) {
-                        self.pieces.push((header.record, piece));
-                    }
+                Some(piece) if known.pieces.insert(piece.sealed) => {
+                    self.pieces.push((header.record, piece));
                 }
+                Some(_) => {}
                 None => self.undecipher(header),
             },
             _ => match envelope::open(clear) {
-                Ok(sealed) if known.insert(sealed.hash) => self.envelopes.push(sealed),
+                Ok(sealed) if known.envelopes.insert(sealed.hash) => self.envelopes.push(sealed),
                 Ok(_) => {}
                 Err(_) => self.undecipher(header),
             },

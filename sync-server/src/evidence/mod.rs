@@ -6,8 +6,8 @@
 //! 2. A phone brings the ciphertext, in as many requests as the network needs
 //!    ([`uploads`], one at a time each: `turns`; `receiving` what comes), while
 //!    there is `room`.
-//! 3. When all of it is here, `check` opens it with the key of the record: only
-//!    what is what was signed is published (`publishing`).
+//! 3. While it comes, `check` opens it with the key of the record: only what is
+//!    what was signed is published (`publishing`).
 //! 4. It rests in [`objects`]: a folder, or a bucket.
 //! 5. The news say that it has arrived, to everybody whom the record is meant
 //!    for, with the key; [`delivery`] hands it and its thumbnail out, to them
@@ -65,6 +65,7 @@ pub mod retention;
 //
 pub mod inspect;
 
+use check::Looks;
 use objects::{Objects, ObjectsError};
 use room::Room;
 use settings::Settings;
@@ -80,6 +81,7 @@ pub struct Evidence {
     objects: Objects,
     arriving: PathBuf,
     turns: Arc<Turns>,
+    looks: Looks,
     room: Room,
     /// How long a sender may say nothing.
     idle: Duration,
@@ -189,11 +191,13 @@ impl Evidence {
             error,
         })?;
         let objects = Objects::open(&settings, data)?;
+        objects.prepare()?;
         let room = Room::new(&settings, &arriving, objects.folder());
         Ok(Arc::new(Self {
             objects,
             arriving,
             turns: Turns::new(),
+            looks: Looks::new(),
             room,
             idle,
             making: Semaphore::new(1),

@@ -104,6 +104,31 @@ impl Objects {
         })
     }
 
+    /// Makes the folders of a folder that pieces go into, so that no piece has to
+    /// wait until its own is made and flushed.
+    ///
+    /// # Errors
+    /// The disk does not.
+    pub fn prepare(&self) -> Result<(), ObjectsError> {
+        let Some(folder) = &self.folder else {
+            return Ok(());
+        };
+        let pieces = folder.join(PIECES);
+        let shelf = |first: u8| pieces.join(format!("{first:02x}"));
+        // The last one is made last.
+        if shelf(u8::MAX).is_dir() {
+            return Ok(());
+        }
+        let made = (0..=u8::MAX)
+            .try_for_each(|first| std::fs::create_dir_all(shelf(first)))
+            .and_then(|()| flush_folder(&pieces))
+            .and_then(|()| flush_folder(folder));
+        made.map_err(|error| ObjectsError::File {
+            path: pieces,
+            error,
+        })
+    }
+
     /// The folder, if it is one.
     pub fn folder(&self) -> Option<&FilePath> {
         self.folder.as_deref()

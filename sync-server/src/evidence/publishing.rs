@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use shaodao_core::domain::ids::{DeviceId, SealedId};
 
 use super::catalogue::{self, Known};
-use super::check::{Checked, Source, check};
+use super::check::{Checked, Look, Source, check};
 use super::objects::{Name, ObjectsError, blocking};
 use super::turns::Holding;
 use super::uploads::{Progress, arrived, whole};
@@ -24,17 +24,21 @@ use crate::engine::{Caller, Engine, EngineError};
 
 impl Evidence {
     /// Checks what is all there, and publishes it; goes on although nobody waits
-    /// for the answer any more.
+    /// for the answer any more. `look` has seen what the disk has, or it is read
+    /// again.
     pub(super) async fn finish(
         self: &Arc<Self>,
         app: &Arc<App>,
         caller: &Caller,
         sealed: SealedId,
         turn: Holding,
+        look: Option<Look>,
     ) -> Result<Progress, Refused> {
         let (evidence, app, caller) = (self.clone(), app.clone(), caller.clone());
         let finished = tokio::spawn(async move {
-            let finished = evidence.check_and_publish(&app, &caller, sealed).await;
+            let finished = evidence
+                .check_and_publish(&app, &caller, sealed, look)
+                .await;
             drop(turn);
             finished
         });
@@ -46,6 +50,7 @@ impl Evidence {
         app: &Arc<App>,
         caller: &Caller,
         sealed: SealedId,
+        look: Option<Look>,
     ) -> Result<Progress, Refused> {
         let rows = self.attached(app, caller, sealed)?;
         let (device, length) = (caller.device, rows[0].sealed_size());
@@ -54,14 +59,17 @@ impl Evidence {
             return Ok(whole(length));
         }
         let path = self.arriving_path(device, sealed);
+        let rows = self.unarrived(app, sealed)?;
+        let seen = look.filter(|look| look.at() == length && look.knows(&rows) && path.exists());
         let Checked {
             named_right,
             right,
             wrong_key,
             untrue,
-        } = self
-            .check(sealed, self.unarrived(app, sealed)?, &path)
-            .await?;
+        } = match seen {
+            Some(look) => look.end(&sealed),
+            None => self.check(sealed, rows, &path).await?,
+        };
         if !named_right || (right.is_empty() && !untrue.is_empty()) {
             tracing::warn!(%device, named_right, "evidence is not what was signed");
             app.metrics.evidence.dropped.inc();
@@ -88,7 +96,7 @@ impl Evidence {
     }
 
     /// All rows of a piece on which it stands and has not arrived.
-    fn unarrived(&self, app: &App, sealed: SealedId) -> Result<Vec<Known>, Refused> {
+    pub(super) fn unarrived(&self, app: &App, sealed: SealedId) -> Result<Vec<Known>, Refused> {
         let mut rows = app.read(|db| catalogue::all_of(db, &sealed))?;
         rows.retain(|row| !row.erased && row.arrived_at_ms.is_none());
         Ok(rows)

@@ -1,6 +1,8 @@
 //! One request that brings something: what comes is appended to the file of its
-//! upload, a batch at a time, for as long as it comes. What is told to be here is
-//! on the disk, and nothing behind it.
+//! upload, and looked at ([`super::check`]), while the next of it comes. Nothing is
+//! behind what is told to be here. It is flushed when it is whole, or when somebody
+//! asks how far it is: of what a part was answered with, a power cut may take some,
+//! and the phone, which asks then, sends that again.
 //!
 //! What can go wrong: the connection is cut, is too slow, a newer request takes
 //! over, the disk is full: what came stays, and half a batch is cut off again; a
@@ -9,25 +11,26 @@
 use std::fs::{File, OpenOptions};
 use std::future::poll_fn;
 use std::io::Write;
-use std::ops::Range;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, Bytes};
 use futures_core::Stream;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::objects::{blocking, flush_folder};
+use super::check::Look;
+use super::objects::blocking;
 use super::turns::Holding;
 use super::{Evidence, Refused, full_or};
 
-/// Written at once, bytes; more is not held of one upload.
-const BATCH: usize = 256 * 1024;
+/// Reads of a connection that wait at most until they are put down, and as many
+/// more are being put down: a mebibyte in all.
+const IN_HAND: usize = 32;
 /// For how long a request goes on reading once a newer one waits, at most, and
 /// how long nothing may come in that time.
 const LAST_BYTES: Duration = Duration::from_secs(2);
@@ -53,145 +56,162 @@ pub enum ChecksumBy {
 
 /// One request that brings something.
 pub(super) struct Taking {
-    evidence: Arc<Evidence>,
-    turn: Holding,
-    body: BodyDataStream,
-    file: File,
-    from: u64,
-    offset: u64,
-    length: u64,
-    idle: Duration,
-    sums: Option<(Sums, Vec<u8>)>,
-    /// A newer request waits: until when this one goes on at most.
-    last_until: Option<Instant>,
-    /// What was found behind the newest batch: the end, or a cut.
-    behind: Option<Result<(), Refused>>,
+    coming: Coming,
+    down: PuttingDown,
 }
 
 /// What came of it.
 pub(super) struct Taken {
     /// Given back once nobody has to go on.
     pub turn: Holding,
-    /// How much is on the disk.
+    /// How much is here; all of it is on the disk.
     pub offset: u64,
+    /// A look at that much, if there is one.
+    pub look: Option<Look>,
     /// Why it ended before the last byte of the body; what came may count.
     pub refused: Option<Refused>,
 }
 
 impl Taking {
-    /// `rest` goes from what is here to what there will be.
+    /// What comes is added to `file` until that has `length` bytes; `look` has
+    /// seen what is there.
     pub fn new(
         evidence: &Arc<Evidence>,
         turn: Holding,
         body: Body,
-        file: File,
-        rest: Range<u64>,
+        file: Arriving,
+        length: u64,
+        look: Option<Look>,
         checksum: Option<Checksum>,
     ) -> Self {
         Self {
-            evidence: evidence.clone(),
-            turn,
-            body: body.into_data_stream(),
-            file,
-            from: rest.start,
-            offset: rest.start,
-            length: rest.end,
-            idle: evidence.idle,
-            sums: checksum.map(|checksum| (Sums::new(checksum.by), checksum.value)),
-            last_until: None,
-            behind: None,
+            coming: Coming {
+                turn,
+                body: body.into_data_stream(),
+                idle: evidence.idle,
+                last_until: None,
+            },
+            down: PuttingDown {
+                evidence: evidence.clone(),
+                offset: file.length,
+                file,
+                length,
+                sums: checksum.map(|checksum| (Sums::new(checksum.by), checksum.value)),
+                look,
+            },
         }
     }
 
-    /// Writes what comes.
-    pub async fn run(mut self) -> Result<Taken, Refused> {
-        let mut refused = loop {
-            match self.next().await {
-                Ok(Some(batch)) => match self.put(batch).await {
-                    Ok(()) => {}
-                    Err(refused) => break Some(refused),
-                },
-                Ok(None) => break None,
-                Err(refused) => break Some(refused),
-            }
-        };
-        if let Some((sums, value)) = self.sums.take() {
-            let right = refused.is_none() && sums.value() == value;
-            // A part of what a checksum speaks of proves nothing.
-            if !right {
-                self.offset = self.from;
-                refused = refused.or(Some(Refused::Checksum));
-            }
-        }
-        if matches!(refused, Some(Refused::TooMuch)) {
-            self.offset = self.from;
-        }
-        let (file, offset) = (self.file, self.offset);
-        let flushed = blocking(move || {
-            if file.metadata()?.len() != offset {
-                file.set_len(offset)?;
-            }
-            file.sync_data()
-        });
-        flushed.await.map_err(full_or)?;
+    /// Puts down what comes, while the next of it comes.
+    pub async fn run(self) -> Result<Taken, Refused> {
+        let (hand_over, handed_over) = mpsc::channel(IN_HAND);
+        let came = self.coming.run(hand_over);
+        let ((turn, broken), put) = tokio::join!(came, self.down.run(handed_over));
+        let (down, refused) = put?;
+        let refused = refused.or(broken);
+        let ended = blocking(move || down.end(refused)).await;
+        let (offset, look, refused) = ended.map_err(full_or)?;
         Ok(Taken {
-            turn: self.turn,
+            turn,
             offset,
+            look,
             refused,
         })
     }
+}
 
-    /// What has come by now, at most a batch; waits for the first of it.
-    async fn next(&mut self) -> Result<Option<Vec<Bytes>>, Refused> {
-        if let Some(behind) = self.behind.take() {
-            return behind.map(|()| None);
-        }
-        let first = poll_fn(|cx| Pin::new(&mut self.body).poll_next(cx));
-        let first = match self.last_until {
-            None => tokio::select! {
-                first = tokio::time::timeout(self.idle, first) => first,
-                () = self.turn.interrupted() => {
-                    // What is on its way still counts: the newer request comes
-                    // from the same phone, which would have to send it again.
-                    self.last_until = Some(Instant::now() + LAST_BYTES);
-                    return Ok(Some(Vec::new()));
-                }
-            },
-            Some(until) => {
-                let silence = until.min(Instant::now() + LAST_SILENCE);
-                tokio::time::timeout_at(silence, first).await
-            }
-        };
-        let first = match first {
-            Err(_) if self.last_until.is_some() => return Err(Refused::Busy),
-            Err(_) => return Err(Refused::TooSlow),
-            Ok(None) => return Ok(None),
-            Ok(Some(Err(_))) => return Err(Refused::Cut),
-            Ok(Some(Ok(first))) => first,
-        };
-        let mut size = first.len();
-        let mut batch = vec![first];
-        while size < BATCH && self.behind.is_none() {
-            let more = poll_fn(|cx| match Pin::new(&mut self.body).poll_next(cx) {
-                Poll::Ready(more) => Poll::Ready(Some(more)),
-                Poll::Pending => Poll::Ready(None),
-            });
-            match more.await {
-                None => break,
-                Some(None) => self.behind = Some(Ok(())),
-                Some(Some(Err(_))) => self.behind = Some(Err(Refused::Cut)),
-                Some(Some(Ok(bytes))) => {
-                    size += bytes.len();
-                    batch.push(bytes);
-                }
+/// What is on its way.
+struct Coming {
+    turn: Holding,
+    body: BodyDataStream,
+    idle: Duration,
+    /// A newer request waits: until when this one goes on at most.
+    last_until: Option<Instant>,
+}
+
+impl Coming {
+    /// Hands over what comes, until there is no more, or nobody takes it; why it
+    /// ended before the end.
+    async fn run(mut self, to: mpsc::Sender<Bytes>) -> (Holding, Option<Refused>) {
+        loop {
+            let next = tokio::select! {
+                next = self.next() => next,
+                () = to.closed() => return (self.turn, None),
+            };
+            match next {
+                Ok(Some(bytes)) => match to.send(bytes).await {
+                    Ok(()) => {}
+                    Err(_) => return (self.turn, None),
+                },
+                Ok(None) => return (self.turn, None),
+                Err(refused) => return (self.turn, Some(refused)),
             }
         }
-        Ok(Some(batch))
     }
 
-    /// Appends a batch, unless there is no room or it is too much. What was
-    /// written of a batch that does not fit is cut off again.
-    async fn put(&mut self, batch: Vec<Bytes>) -> Result<(), Refused> {
+    async fn next(&mut self) -> Result<Option<Bytes>, Refused> {
+        let next = loop {
+            let next = poll_fn(|cx| Pin::new(&mut self.body).poll_next(cx));
+            match self.last_until {
+                None => tokio::select! {
+                    next = tokio::time::timeout(self.idle, next) => break next,
+                    // What is on its way still counts: the newer request comes
+                    // from the same phone, which would have to send it again.
+                    () = self.turn.interrupted() => {
+                        self.last_until = Some(Instant::now() + LAST_BYTES);
+                    }
+                },
+                Some(until) => {
+                    let silence = until.min(Instant::now() + LAST_SILENCE);
+                    break tokio::time::timeout_at(silence, next).await;
+                }
+            }
+        };
+        match next {
+            Err(_) if self.last_until.is_some() => Err(Refused::Busy),
+            Err(_) => Err(Refused::TooSlow),
+            Ok(None) => Ok(None),
+            Ok(Some(Err(_))) => Err(Refused::Cut),
+            Ok(Some(Ok(bytes))) => Ok(Some(bytes)),
+        }
+    }
+}
+
+/// Where it is put down.
+struct PuttingDown {
+    evidence: Arc<Evidence>,
+    file: Arriving,
+    offset: u64,
+    length: u64,
+    sums: Option<(Sums, Vec<u8>)>,
+    look: Option<Look>,
+}
+
+impl PuttingDown {
+    /// Puts down what is handed over, as much at a time as has come; why it
+    /// ended before the end.
+    async fn run(
+        mut self,
+        mut from: mpsc::Receiver<Bytes>,
+    ) -> Result<(Self, Option<Refused>), Refused> {
+        let mut batch = Vec::new();
+        while from.recv_many(&mut batch, IN_HAND).await > 0 {
+            let bytes = std::mem::take(&mut batch);
+            let put = blocking(move || {
+                let put = self.put(&bytes);
+                Ok((self, put))
+            });
+            let (down, put) = put.await?;
+            self = down;
+            if let Err(refused) = put {
+                return Ok((self, Some(refused)));
+            }
+        }
+        Ok((self, None))
+    }
+
+    /// Appends a batch, unless there is no room or it is too much.
+    fn put(&mut self, batch: &[Bytes]) -> Result<(), Refused> {
         let size: u64 = batch.iter().map(|bytes| bytes.len() as u64).sum();
         if self.offset + size > self.length {
             return Err(Refused::TooMuch);
@@ -199,14 +219,41 @@ impl Taking {
         if self.evidence.room.free_bytes()? < size {
             return Err(Refused::Full);
         }
-        if let Some((sums, _)) = &mut self.sums {
-            batch.iter().for_each(|bytes| sums.update(bytes));
+        // Of a batch that does not fit nothing was seen.
+        let mut look = self.look.take();
+        for bytes in batch {
+            self.file.file.write_all(bytes).map_err(full_or)?;
+            if let Some((sums, _)) = &mut self.sums {
+                sums.update(bytes);
+            }
+            if let Some(look) = &mut look {
+                look.take(bytes);
+            }
         }
-        let mut file = self.file.try_clone()?;
-        let written = blocking(move || batch.iter().try_for_each(|bytes| file.write_all(bytes)));
-        written.await.map_err(full_or)?;
+        self.look = look;
         self.offset += size;
         Ok(())
+    }
+
+    /// Cuts off what does not count, and flushes what is whole.
+    fn end(
+        mut self,
+        mut refused: Option<Refused>,
+    ) -> std::io::Result<(u64, Option<Look>, Option<Refused>)> {
+        if let Some((sums, value)) = self.sums.take() {
+            let right = refused.is_none() && sums.value() == value;
+            // A part of what a checksum speaks of proves nothing.
+            if !right {
+                self.offset = self.file.length;
+                refused = refused.or(Some(Refused::Checksum));
+            }
+        }
+        if matches!(refused, Some(Refused::TooMuch)) {
+            self.offset = self.file.length;
+        }
+        self.file.end(self.offset, self.length)?;
+        let look = self.look.filter(|look| look.at() == self.offset);
+        Ok((self.offset, look, refused))
     }
 }
 
@@ -238,13 +285,31 @@ impl Sums {
     }
 }
 
-/// Opens a file to append to; a new one is in its folder when this returns.
-pub(super) fn open_at_end(path: &Path) -> std::io::Result<(File, u64)> {
-    let is_new = !path.exists();
-    let file = OpenOptions::new().create(true).append(true).open(path)?;
-    if is_new && let Some(folder) = path.parent() {
-        flush_folder(folder)?;
+/// The file of an upload, to append to.
+pub(super) struct Arriving {
+    file: File,
+    /// How long it was, bytes.
+    pub length: u64,
+}
+
+impl Arriving {
+    /// Opens or makes it.
+    pub fn open(path: &Path) -> std::io::Result<Self> {
+        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        Ok(Self {
+            length: file.metadata()?.len(),
+            file,
+        })
     }
-    let length = file.metadata()?.len();
-    Ok((file, length))
+
+    /// Leaves it with so many bytes; if those are all, on the disk.
+    fn end(&self, length: u64, all: u64) -> std::io::Result<()> {
+        if self.file.metadata()?.len() != length {
+            self.file.set_len(length)?;
+        }
+        match length == all {
+            true => self.file.sync_data(),
+            false => Ok(()),
+        }
+    }
 }

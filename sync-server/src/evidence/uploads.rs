@@ -5,7 +5,7 @@
 //!    row; its file is as long as its offset.
 //! 2. [`Evidence::receive`] appends what comes ([`super::receiving`]). What has
 //!    arrived when the connection is cut counts.
-//! 3. [`Evidence::progress`] says how far it is; an offset that is told is on the
+//! 3. [`Evidence::progress`] says how far it is; the offset that it tells is on the
 //!    disk.
 //! 4. Once all is there it is checked and published (`publishing`).
 //!
@@ -22,8 +22,9 @@ use rusqlite::params;
 use shaodao_core::domain::ids::{DeviceId, SealedId};
 
 use super::catalogue::Known;
-use super::objects::blocking;
-use super::receiving::{Checksum, Taken, Taking, open_at_end};
+use super::check::Look;
+use super::objects::{blocking, flush_folder};
+use super::receiving::{Arriving, Checksum, Taken, Taking};
 use super::room;
 use super::{Evidence, Refused, full_or};
 use crate::app::App;
@@ -63,7 +64,7 @@ impl Evidence {
         let path = self.arriving_path(caller.device, sealed);
         let offset = blocking(move || durable_length(&path)).await?;
         if offset == length {
-            return self.finish(app, caller, sealed, turn).await;
+            return self.finish(app, caller, sealed, turn, None).await;
         }
         if offset == 0 && self.rests_for(app, &rows, caller.device, sealed).await? {
             return Ok(whole(length));
@@ -113,7 +114,8 @@ impl Evidence {
         // Before anything that takes time: whoever asks afterwards how far it is
         // has to hear of what this request brings, or the phone goes on at the
         // wrong place, and sends a part for nothing.
-        let turn = self.turns.take((caller.device, sealed)).await?;
+        let upload = (caller.device, sealed);
+        let turn = self.turns.take(upload).await?;
         let rows = self.attached(app, caller, sealed)?;
         let length = rows[0].sealed_size();
         if arrived(&rows) {
@@ -126,24 +128,37 @@ impl Evidence {
             self.admit(app, caller.device, sealed, length).await?;
         }
         let path = self.arriving_path(caller.device, sealed);
-        let opened = blocking(move || open_at_end(&path)).await;
-        let (file, here) = opened.map_err(full_or)?;
+        let opened = blocking(move || Arriving::open(&path)).await;
+        let file = opened.map_err(full_or)?;
+        let here = file.length;
         if here != offset {
             return Err(Refused::Offset { offset: here });
         }
-        let taking = Taking::new(self, turn, body, file, offset..length, checksum);
+        let look = match here {
+            0 => Look::at_few(&self.unarrived(app, sealed)?),
+            _ => self.looks.take(&upload, here),
+        };
+        let taking = Taking::new(self, turn, body, file, length, look, checksum);
         // By itself: whatever has come is kept although the connection breaks
         // and nobody waits for the answer any more.
         let taken = tokio::spawn(taking.run()).await;
         let Taken {
             turn,
             offset,
+            look,
             refused,
         } = taken.map_err(|_| Refused::Busy)??;
         app.metrics.evidence.received.inc_by(offset - here);
+        if refused.is_none() && offset == length {
+            return self.finish(app, caller, sealed, turn, look).await;
+        }
+        if let Some(look) = look {
+            self.looks.keep(upload, look);
+        }
+        // Whoever goes on finds the look.
+        drop(turn);
         match refused {
             Some(refused) => Err(refused),
-            None if offset == length => self.finish(app, caller, sealed, turn).await,
             None => Ok(Progress {
                 offset,
                 length,
@@ -163,6 +178,7 @@ impl Evidence {
         sealed: SealedId,
     ) -> Result<(), Refused> {
         self.attached(app, caller, sealed)?;
+        let _turn = self.turns.take((caller.device, sealed)).await?;
         self.drop_upload(app, caller.device, sealed).await
     }
 
@@ -263,13 +279,14 @@ impl Evidence {
         Ok(Some(late_ms))
     }
 
-    /// Forgets what an upload has brought.
+    /// Forgets what an upload has brought. Whoever calls this has the turn.
     pub(super) async fn drop_upload(
         &self,
         app: &Arc<App>,
         device: DeviceId,
         sealed: SealedId,
     ) -> Result<(), Refused> {
+        self.looks.forget(&(device, sealed));
         let path = self.arriving_path(device, sealed);
         blocking(move || match std::fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
@@ -330,6 +347,7 @@ fn durable_length(path: &Path) -> std::io::Result<u64> {
     match File::open(path) {
         Ok(file) => {
             file.sync_data()?;
+            path.parent().map_or(Ok(()), flush_folder)?;
             Ok(file.metadata()?.len())
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),

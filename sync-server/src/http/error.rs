@@ -235,7 +235,7 @@ impl ApiError {
         )
     }
 
-    fn failed() -> Self {
+    pub(super) fn failed() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "server_error",

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use axum::body::Body;
-use axum::extract::{Extension, Path, Request, State};
+use axum::extract::{FromRequestParts, Path, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -15,13 +16,15 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use http_range_header::{RangeUnsatisfiableError, parse_range_header};
 
 use shaodao_core::domain::evidence::{MAX_PHOTO_BYTES, sealed_size};
-use shaodao_core::domain::ids::SealedId;
+use shaodao_core::domain::ids::{DeviceId, SealedId};
 use shaodao_core::evidence::stream::MAX_SEALED_THUMBNAIL;
 use shaodao_core::sync::evidence::{METADATA, OFFSET_STREAM, PATH, TUS};
 
 use super::error::ApiError;
+use super::places::Place;
 use super::{Edge, caller};
 use crate::app::App;
+use crate::engine::Caller;
 use crate::evidence::Refused;
 use crate::evidence::receiving::{Checksum, ChecksumBy};
 use crate::evidence::uploads::Progress;
@@ -62,145 +65,149 @@ pub(super) async fn options() -> Response {
         .into_response()
 }
 
-/// Begins an upload, perhaps with its first bytes.
-pub(super) async fn create(
-    State(app): State<Arc<App>>,
-    Extension(edge): Extension<Arc<Edge>>,
-    request: Request,
-) -> Response {
-    tus(create_inner(app, edge, request).await)
+/// Somebody with a session who asks about evidence. That has places and a rate
+/// of its own, so that pictures never hold up actions; the place is theirs while
+/// this lives.
+pub(super) struct Visit {
+    app: Arc<App>,
+    edge: Arc<Edge>,
+    caller: Caller,
+    headers: HeaderMap,
+    _place: Place<DeviceId>,
 }
 
-async fn create_inner(app: Arc<App>, edge: Arc<Edge>, request: Request) -> Answer {
-    let headers = request.headers().clone();
-    let caller = caller(&app, &headers)?;
-    let _place = edge.evidence(caller.device)?;
-    speaks_tus(&headers)?;
-    let length = number(&headers, UPLOAD_LENGTH.as_str())?.ok_or_else(ApiError::tus_malformed)?;
+impl FromRequestParts<Arc<App>> for Visit {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let caller = caller(app, &parts.headers)?;
+        let edge: Option<&Arc<Edge>> = parts.extensions.get();
+        let edge = edge.ok_or_else(ApiError::failed)?.clone();
+        if let Some(rates) = &edge.rates {
+            let often = rates.evidence(caller.device);
+            often.map_err(|often| ApiError::device_rate(often.wait_s))?;
+        }
+        let place = edge.evidence.take(caller.device);
+        Ok(Self {
+            _place: place.ok_or_else(ApiError::device_busy)?,
+            app: app.clone(),
+            edge,
+            caller,
+            headers: parts.headers.clone(),
+        })
+    }
+}
+
+/// A visit of somebody who speaks tus as it is spoken here.
+pub(super) struct TusVisit(Visit);
+
+impl FromRequestParts<Arc<App>> for TusVisit {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let visit = Visit::from_request_parts(parts, app).await?;
+        match text(&visit.headers, RESUMABLE.as_str()) {
+            Some(TUS) => Ok(Self(visit)),
+            _ => Err(ApiError::tus_version()),
+        }
+    }
+}
+
+/// Begins an upload, perhaps with its first bytes.
+pub(super) async fn create(TusVisit(visit): TusVisit, body: Body) -> Answer {
+    let headers = &visit.headers;
+    let length = number(headers, UPLOAD_LENGTH.as_str())?.ok_or_else(ApiError::tus_malformed)?;
     if length > sealed_size(MAX_PHOTO_BYTES) {
         return Err(ApiError::body_too_large(
             usize::try_from(sealed_size(MAX_PHOTO_BYTES)).unwrap_or(usize::MAX),
         ));
     }
-    let sealed = named_in_metadata(&headers).ok_or_else(ApiError::tus_malformed)?;
-    let evidence = app.evidence.clone();
-    let mut progress = evidence.begin(&app, &caller, sealed, length).await?;
+    let sealed = named_in_metadata(headers).ok_or_else(ApiError::tus_malformed)?;
+    let Visit { app, caller, .. } = &visit;
+    let mut progress = app.evidence.begin(app, caller, sealed, length).await?;
     if headers.contains_key(header::CONTENT_TYPE) {
-        is_offset_stream(&headers)?;
+        is_offset_stream(headers)?;
         // Only the beginning can come along.
         if progress.offset == 0 {
-            let checksum = checksum(&headers)?;
-            let body = request.into_body();
-            let received = evidence.receive(&app, &caller, sealed, 0, body, checksum);
+            let checksum = checksum(headers)?;
+            let received = app.evidence.receive(app, caller, sealed, 0, body, checksum);
             progress = received.await?;
         }
     }
-    let location = format!("{PATH}/{sealed}");
     let mut response = told(StatusCode::CREATED, progress);
-    if let Ok(location) = HeaderValue::from_str(&location) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
+    put(&mut response, header::LOCATION, format!("{PATH}/{sealed}"));
     Ok(response)
 }
 
 /// How far an upload has come.
-pub(super) async fn head(
-    State(app): State<Arc<App>>,
-    Extension(edge): Extension<Arc<Edge>>,
-    Path(name): Path<String>,
-    request: Request,
-) -> Response {
-    tus(head_inner(&app, &edge, &name, request.headers()).await)
-}
-
-async fn head_inner(app: &Arc<App>, edge: &Edge, name: &str, headers: &HeaderMap) -> Answer {
-    let caller = caller(app, headers)?;
-    let _place = edge.evidence(caller.device)?;
-    speaks_tus(headers)?;
-    let progress = app.evidence.progress(app, &caller, sealed(name)?).await?;
+pub(super) async fn head(TusVisit(visit): TusVisit, Path(name): Path<String>) -> Answer {
+    let Visit { app, caller, .. } = &visit;
+    let progress = app.evidence.progress(app, caller, sealed(&name)?).await?;
     let mut response = told(StatusCode::OK, progress);
-    let no_store = HeaderValue::from_static("no-store");
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, no_store);
+    put(&mut response, header::CACHE_CONTROL, "no-store");
     Ok(response)
 }
 
 /// Takes more of an upload.
 pub(super) async fn patch(
-    State(app): State<Arc<App>>,
-    Extension(edge): Extension<Arc<Edge>>,
+    TusVisit(visit): TusVisit,
     Path(name): Path<String>,
-    request: Request,
-) -> Response {
-    tus(patch_inner(app, edge, &name, request).await)
-}
-
-async fn patch_inner(app: Arc<App>, edge: Arc<Edge>, name: &str, request: Request) -> Answer {
-    let headers = request.headers().clone();
-    let caller = caller(&app, &headers)?;
-    let _place = edge.evidence(caller.device)?;
-    speaks_tus(&headers)?;
-    is_offset_stream(&headers)?;
-    let offset = number(&headers, UPLOAD_OFFSET.as_str())?.ok_or_else(ApiError::tus_malformed)?;
-    let checksum = checksum(&headers)?;
-    let body = request.into_body();
-    let evidence = &app.evidence;
-    let received = evidence.receive(&app, &caller, sealed(name)?, offset, body, checksum);
+    body: Body,
+) -> Answer {
+    let headers = &visit.headers;
+    is_offset_stream(headers)?;
+    let offset = number(headers, UPLOAD_OFFSET.as_str())?.ok_or_else(ApiError::tus_malformed)?;
+    let checksum = checksum(headers)?;
+    let Visit { app, caller, .. } = &visit;
+    let sealed = sealed(&name)?;
+    let received = app
+        .evidence
+        .receive(app, caller, sealed, offset, body, checksum);
     Ok(told(StatusCode::NO_CONTENT, received.await?))
 }
 
 /// Gives an upload up.
-pub(super) async fn delete(
-    State(app): State<Arc<App>>,
-    Extension(edge): Extension<Arc<Edge>>,
-    Path(name): Path<String>,
-    request: Request,
-) -> Response {
-    tus(delete_inner(&app, &edge, &name, request.headers()).await)
-}
-
-async fn delete_inner(app: &Arc<App>, edge: &Edge, name: &str, headers: &HeaderMap) -> Answer {
-    let caller = caller(app, headers)?;
-    let _place = edge.evidence(caller.device)?;
-    speaks_tus(headers)?;
-    app.evidence.give_up(app, &caller, sealed(name)?).await?;
+pub(super) async fn delete(TusVisit(visit): TusVisit, Path(name): Path<String>) -> Answer {
+    let Visit { app, caller, .. } = &visit;
+    app.evidence.give_up(app, caller, sealed(&name)?).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// A method that a proxy does not let through.
-pub(super) async fn overridden(
-    State(app): State<Arc<App>>,
-    Extension(edge): Extension<Arc<Edge>>,
-    Path(name): Path<String>,
-    request: Request,
-) -> Response {
-    let method = request.headers().get(OVERRIDE).cloned();
-    tus(match method.as_ref().map(HeaderValue::as_bytes) {
-        Some(b"PATCH") => patch_inner(app, edge, &name, request).await,
-        Some(b"DELETE") => delete_inner(&app, &edge, &name, request.headers()).await,
-        Some(b"HEAD") => head_inner(&app, &edge, &name, request.headers()).await,
+pub(super) async fn overridden(visit: TusVisit, name: Path<String>, body: Body) -> Answer {
+    match visit.0.headers.get(OVERRIDE).map(HeaderValue::as_bytes) {
+        Some(b"PATCH") => patch(visit, name, body).await,
+        Some(b"DELETE") => delete(visit, name).await,
+        Some(b"HEAD") => head(visit, name).await,
         _ => Err(ApiError::wrong_method()),
-    })
+    }
+}
+
+/// Every answer says which version of tus it is.
+pub(super) async fn says_tus(mut response: Response) -> Response {
+    put(&mut response, RESUMABLE, TUS);
+    if response.status() == StatusCode::PRECONDITION_FAILED {
+        put(&mut response, VERSION, TUS);
+    }
+    response
 }
 
 /// The ciphertext, whole or a range of it.
-pub(super) async fn get(
-    State(app): State<Arc<App>>,
-    Extension(edge): Extension<Arc<Edge>>,
-    Path(name): Path<String>,
-    headers: HeaderMap,
-) -> Answer {
-    let caller = caller(&app, &headers)?;
-    let _place = edge.evidence(caller.device)?;
+pub(super) async fn get(visit: Visit, Path(name): Path<String>) -> Answer {
+    let Visit {
+        app,
+        caller,
+        headers,
+        ..
+    } = &visit;
     let sealed = sealed(&name)?;
-    let delivery = app.evidence.delivery(&app, &caller, sealed)?;
+    let delivery = app.evidence.delivery(app, caller, sealed)?;
     let tag = format!("\"{sealed}\"");
-    if text(&headers, header::IF_NONE_MATCH.as_str()).is_some_and(|tags| tags.contains(&tag)) {
+    if text(headers, header::IF_NONE_MATCH.as_str()).is_some_and(|tags| tags.contains(&tag)) {
         return Ok(immutable(StatusCode::NOT_MODIFIED, &tag, Body::empty()));
     }
     let length = delivery.length();
-    let (status, range) = match wanted_range(&headers, &tag, length) {
+    let (status, range) = match wanted_range(headers, &tag, length) {
         Wanted::Whole => (StatusCode::OK, 0..length),
         Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
         Wanted::Nothing => {
@@ -213,7 +220,7 @@ pub(super) async fn get(
             return Ok(response);
         }
     };
-    let bytes = app.evidence.send(&app, &delivery, range.clone()).await?;
+    let bytes = app.evidence.send(app, &delivery, range.clone()).await?;
     app.metrics.evidence.sent.inc_by(range.end - range.start);
     let mut response = immutable(status, &tag, Body::from_stream(bytes));
     put(
@@ -230,16 +237,10 @@ pub(super) async fn get(
 }
 
 /// The sealed thumbnail.
-pub(super) async fn thumbnail(
-    State(app): State<Arc<App>>,
-    Extension(edge): Extension<Arc<Edge>>,
-    Path(name): Path<String>,
-    headers: HeaderMap,
-) -> Answer {
-    let caller = caller(&app, &headers)?;
-    let _place = edge.evidence(caller.device)?;
+pub(super) async fn thumbnail(visit: Visit, Path(name): Path<String>) -> Answer {
+    let Visit { app, caller, .. } = &visit;
     let sealed = sealed(&name)?;
-    let thumbnail = app.evidence.thumbnail(&app, &caller, sealed).await?;
+    let thumbnail = app.evidence.thumbnail(app, caller, sealed).await?;
     app.metrics.evidence.sent.inc_by(thumbnail.len() as u64);
     // Its nonce is random: two made of one piece differ.
     let tag = format!("\"{sealed}-thumbnail\"");
@@ -248,32 +249,18 @@ pub(super) async fn thumbnail(
 
 /// Keeps a sealed thumbnail.
 pub(super) async fn keep_thumbnail(
-    State(app): State<Arc<App>>,
-    Extension(edge): Extension<Arc<Edge>>,
+    visit: Visit,
     Path(name): Path<String>,
     request: Request,
 ) -> Answer {
-    let caller = caller(&app, request.headers())?;
-    let _place = edge.evidence(caller.device)?;
-    let body = edge.body(request, MAX_SEALED_THUMBNAIL).await?;
+    let body = visit.edge.body(request, MAX_SEALED_THUMBNAIL).await?;
+    let Visit { app, caller, .. } = &visit;
+    let sealed = sealed(&name)?;
     let kept = app
         .evidence
-        .keep_thumbnail(&app, &caller, sealed(&name)?, body.to_vec());
+        .keep_thumbnail(app, caller, sealed, body.to_vec());
     kept.await?;
     Ok(StatusCode::NO_CONTENT.into_response())
-}
-
-/// Every answer says which version of tus it is.
-fn tus(answer: Answer) -> Response {
-    let mut response = answer.into_response();
-    let headers = response.headers_mut();
-    headers.insert(RESUMABLE, HeaderValue::from_static(TUS));
-    if headers.get(header::CONTENT_TYPE).is_some()
-        && response.status() == StatusCode::PRECONDITION_FAILED
-    {
-        put(&mut response, VERSION, TUS);
-    }
-    response
 }
 
 fn told(status: StatusCode, progress: Progress) -> Response {
@@ -323,13 +310,6 @@ fn hex(text: &str) -> Option<SealedId> {
     }
     let bytes = (0..32).map(|at| u8::from_str_radix(&text[at * 2..at * 2 + 2], 16));
     SealedId::from_slice(&bytes.collect::<Result<Vec<_>, _>>().ok()?)
-}
-
-fn speaks_tus(headers: &HeaderMap) -> Result<(), ApiError> {
-    match text(headers, RESUMABLE.as_str()) {
-        Some(TUS) => Ok(()),
-        _ => Err(ApiError::tus_version()),
-    }
 }
 
 fn is_offset_stream(headers: &HeaderMap) -> Result<(), ApiError> {
@@ -409,21 +389,5 @@ fn wanted_range(headers: &HeaderMap, tag: &str, length: u64) -> Wanted {
         },
         Err(RangeUnsatisfiableError::Unsatisfiable) => Wanted::Nothing,
         Err(_) => Wanted::Whole,
-    }
-}
-
-impl Edge {
-    /// Lets a session in for evidence: it has places and a rate of its own, so
-    /// that pictures never hold up actions.
-    fn evidence(
-        &self,
-        device: shaodao_core::domain::ids::DeviceId,
-    ) -> Result<super::places::Place<shaodao_core::domain::ids::DeviceId>, ApiError> {
-        if let Some(rates) = &self.rates {
-            rates
-                .evidence(device)
-                .map_err(|often| ApiError::device_rate(often.wait_s))?;
-        }
-        self.evidence.take(device).ok_or_else(ApiError::device_busy)
     }
 }

@@ -91,7 +91,9 @@ fn routes(app: Arc<App>, limits: Limits, rates: Option<Rates>) -> Router {
         .route("/v1/session", post(session))
         .route(
             "/v1/evidence",
-            options(evidence::options).post(evidence::create),
+            options(evidence::options)
+                .post(evidence::create)
+                .layer(middleware::map_response(evidence::says_tus)),
         )
         .route(
             "/v1/evidence/{sealed}",
@@ -100,7 +102,8 @@ fn routes(app: Arc<App>, limits: Limits, rates: Option<Rates>) -> Router {
                 .patch(evidence::patch)
                 .delete(evidence::delete)
                 .post(evidence::overridden)
-                .options(evidence::options),
+                .options(evidence::options)
+                .layer(middleware::map_response(evidence::says_tus)),
         )
         .route(
             "/v1/evidence/{sealed}/thumbnail",

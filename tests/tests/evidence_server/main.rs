@@ -6,6 +6,7 @@ mod street;
 
 mod arriving;
 mod bucket;
+mod full_disk;
 mod looking_after;
 mod room;
 mod scope;

@@ -129,13 +129,25 @@ fn a_write_that_the_system_refuses_half_way_leaves_what_is_whole_and_text_goes_o
 }
 
 #[test]
-fn a_folder_on_another_disk_that_is_full_gets_no_half_of_a_piece() {
+fn a_folder_on_another_disk_that_takes_no_more_gets_no_half_of_a_piece() {
     // What could go wrong: the copy to the other disk breaks off, and its half is
     // taken for the piece or takes the last room for good.
-    let other = Path::new("/dev/shm").join(format!("shaodao-shelf-{}", std::process::id()));
-    let shelf = Shelf(other);
-    let setup = Setup::default().with("SHAODAO_EVIDENCE_FOLDER", shelf.0.display());
-    let mut street = Street::new("shelf", setup);
+    let shelf = Path::new("/dev/shm").join(format!("shaodao-shelf-{}", std::process::id()));
+    std::fs::create_dir_all(&shelf).expect("a folder");
+    let full = |full: bool, street: &mut Street| {
+        street.server.limit_files(full.then_some(LARGEST_FILE_KIB));
+    };
+    a_shelf_that_takes_no_more("shelf", &shelf, full);
+    std::fs::remove_dir_all(shelf).expect("a folder");
+}
+
+/// A piece of which the last byte comes when there is no room on the shelf, an
+/// empty folder on another disk; `full` says whether it is full.
+pub fn a_shelf_that_takes_no_more(name: &str, shelf: &Path, full: impl Fn(bool, &mut Street)) {
+    let setup = Setup::default()
+        .with("SHAODAO_EVIDENCE_FOLDER", shelf.display())
+        .with("SHAODAO_EVIDENCE_RESERVE_BYTES", 0);
+    let mut street = Street::new(name, setup);
     let mut li = street.phone(MEMBER);
     let (_, piece, sealed) = street.announced(&mut li, 5_500_000);
     let caller = li.caller();
@@ -150,11 +162,11 @@ fn a_folder_on_another_disk_that_is_full_gets_no_half_of_a_piece() {
     let mut file = std::fs::OpenOptions::new().append(true).open(file);
     let file = file.as_mut().expect("opens");
     file.write_all(&sealed[all_but_one..]).expect("writes");
-    street.server.limit_files(Some(LARGEST_FILE_KIB));
+    full(true, &mut street);
     street.server.start_again(MORNING_MS).expect("starts");
     for _ in 0..2 {
         assert_eq!(caller.head(piece.sealed).status, 507);
-        assert_eq!(shelf.files(), Vec::<PathBuf>::new(), "no half");
+        assert_eq!(pieces(shelf), Vec::<PathBuf>::new(), "no half");
         assert_eq!(caller.get(piece.sealed, &[]).status, 404);
     }
     let record = li.report(GRID);
@@ -163,35 +175,21 @@ fn a_folder_on_another_disk_that_is_full_gets_no_half_of_a_piece() {
     assert!(li.device.show(record).is_ok(), "text wins");
 
     street.server.stop().expect("stops");
-    street.server.limit_files(None);
+    full(false, &mut street);
     street.server.start_again(MORNING_MS).expect("starts");
     assert_eq!(caller.offset(piece.sealed), sealed.len() as u64);
-    assert_eq!(shelf.files().len(), 1);
+    assert_eq!(pieces(shelf).len(), 1);
     assert!(caller.get(piece.sealed, &[]).body == sealed, "every byte");
 }
 
-/// A folder on another file system than the rest; removed when dropped.
-struct Shelf(PathBuf);
-
-impl Shelf {
-    fn files(&self) -> Vec<PathBuf> {
-        fn below(folder: &Path) -> Vec<PathBuf> {
-            let entries = std::fs::read_dir(folder).expect("a folder").flatten();
-            let paths = entries.map(|entry| entry.path());
-            let files = paths.flat_map(|path| match path.is_dir() {
-                true => below(&path),
-                false => vec![path],
-            });
-            files.collect()
-        }
-        below(&self.0)
-    }
-}
-
-impl Drop for Shelf {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+/// Files of pieces, whole or half, on a shelf.
+fn pieces(shelf: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(shelf.join("pieces")) else {
+        return Vec::new();
+    };
+    let shards = entries.flatten().map(|shard| shard.path());
+    let files = shards.flat_map(|shard| std::fs::read_dir(shard).expect("a folder").flatten());
+    files.map(|file| file.path()).collect()
 }
 
 fn base64(bytes: &[u8]) -> String {

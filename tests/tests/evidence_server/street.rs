@@ -37,9 +37,18 @@ pub struct Street {
 
 impl Street {
     pub fn new(name: &str, setup: Setup) -> Self {
+        Self::in_folder(Self::folder(name), setup)
+    }
+
+    /// An empty folder for a street of this name.
+    pub fn folder(name: &str) -> PathBuf {
         let folder = std::env::temp_dir().join(format!("shaodao-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).expect("a folder");
+        folder
+    }
+
+    pub fn in_folder(folder: PathBuf, setup: Setup) -> Self {
         // How often somebody asks is another test's business.
         let setup = setup
             .with("SHAODAO_LIMITS_DEVICE_BURST", 100_000)
@@ -114,7 +123,35 @@ pub struct Phone {
     listen: String,
 }
 
+/// A phone whose app is closed.
+pub struct Closed {
+    rng: StdRng,
+    folder: PathBuf,
+    listen: String,
+}
+
+impl Closed {
+    pub fn opened(mut self) -> Phone {
+        let home = home(&self.folder, MORNING_MS);
+        let device = Device::open(&home, &mut self.rng).expect("opens");
+        Phone {
+            device,
+            rng: self.rng,
+            folder: self.folder,
+            listen: self.listen,
+        }
+    }
+}
+
 impl Phone {
+    pub fn closed(self) -> Closed {
+        Closed {
+            rng: self.rng,
+            folder: self.folder,
+            listen: self.listen,
+        }
+    }
+
     pub fn report(&mut self, grid: &str) -> RecordId {
         let facts = finding_facts(grid, "E0403", "北门街燃气泄漏");
         self.act(Draft::new(RecordKind::Finding, facts, Body::Report))

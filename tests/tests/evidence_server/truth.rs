@@ -6,6 +6,7 @@ use shaodao_core::domain::evidence::Piece;
 use shaodao_core::domain::ids::EvidenceId;
 use shaodao_core::evidence::stream::PieceKey;
 use shaodao_tests::process::Setup;
+use shaodao_tests::world::MORNING_MS;
 
 use crate::scope::bring_key;
 use crate::street::{ByHand, GRID, MEMBER, SECRETARY, Street};
@@ -40,6 +41,54 @@ fn a_flipped_bit_is_dropped_and_can_come_again() {
         metrics.contains("shaodao_evidence_arrived_total 1"),
         "{metrics}"
     );
+}
+
+#[test]
+fn a_flipped_bit_is_found_in_whichever_request_it_came_and_whoever_was_restarted() {
+    // What could go wrong: what was checked while it came is not what is on the
+    // disk; or what came before a restart is not checked at all.
+    let mut street = Street::new("flipped-parts", Setup::default());
+    let mut li = street.phone(MEMBER);
+    let caller = li.caller();
+    let arriving = street.folder.join("server/evidence-arriving");
+    let damage_file = || {
+        let mut files = std::fs::read_dir(&arriving).expect("a folder");
+        let file = files.next().expect("a file").expect("reads").path();
+        let mut bytes = std::fs::read(&file).expect("reads");
+        bytes[50_000] ^= 1;
+        std::fs::write(&file, bytes).expect("writes");
+    };
+    for restarted in [false, true] {
+        let (_, piece, sealed) = street.announced(&mut li, 200_000);
+        let parts = [0..70_000, 70_000..140_001, 140_001..sealed.len()];
+        for at in [Some(10), Some(130_000), Some(sealed.len() - 1), None] {
+            let mut damaged = sealed.clone();
+            if let Some(at) = at {
+                damaged[at] ^= 1;
+            }
+            let mut last = (0, String::new());
+            for (nth, part) in parts.clone().into_iter().enumerate() {
+                if restarted && nth == 2 {
+                    street.server.stop().expect("stops");
+                    if at.is_none() {
+                        damage_file();
+                    }
+                    street.server.start_again(MORNING_MS).expect("starts");
+                }
+                let answer = caller.patch(piece.sealed, part.start as u64, &damaged[part]);
+                last = (answer.status, answer.code());
+            }
+            if at.is_none() && !restarted {
+                assert_eq!(last.0, 204, "{last:?}");
+                assert!(caller.get(piece.sealed, &[]).body == sealed);
+                continue;
+            }
+            let hash = (460, "evidence_hash".to_owned());
+            assert_eq!(last, hash, "restarted: {restarted}, flipped: {at:?}");
+            assert_eq!(caller.get(piece.sealed, &[]).status, 404);
+            assert_eq!(caller.offset(piece.sealed), 0);
+        }
+    }
 }
 
 #[test]

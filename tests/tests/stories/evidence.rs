@@ -3,15 +3,20 @@
 
 use std::path::{Path, PathBuf};
 
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
 use shaodao_core::device::evidence::{Keep, Shot};
 use shaodao_core::device::{Captured, DeviceError};
 use shaodao_core::domain::action::Body;
+use shaodao_core::domain::directory::DeviceState;
 use shaodao_core::domain::evidence::{Arrival, Shows};
 use shaodao_core::domain::ids::RecordId;
 use shaodao_core::domain::reason::Reason;
 use shaodao_core::explain::Sentence;
 use shaodao_core::store::StoreError;
 use shaodao_core::store::pieces::Form;
+use shaodao_core::sync::evidence::{Errand, Link, Setting};
 use shaodao_tests::photos::{MAKER, photo};
 use shaodao_tests::world::World;
 
@@ -255,6 +260,67 @@ fn what_has_not_arrived_is_kept_whatever_the_owner_wants() {
     assert_eq!(device.keep().expect("a setting"), Keep::Thumbnail);
     assert_eq!(files(&world), 3);
     world.settle();
+}
+
+#[test]
+fn photos_of_an_action_that_was_not_accepted_are_not_waited_for() {
+    // What could go wrong: "0 of 3 photos arrived" for ever, because of photos
+    // that nobody takes; or none of them counts once the action is done again.
+    let mut world = World::new("photo-aside", 7);
+    world.phone(HEAD);
+    let finding = world.report(HEAD, GRID, "C0101", "井盖破损");
+    let taken = take(&mut world, 3);
+    attach(&mut world, finding, &shots(&taken[..1], Shows::Scene)).expect("attached");
+    world.settle();
+    let arrivals = |world: &mut World| {
+        let own = world.of(HEAD).device.store().own_arrivals();
+        let (own, photos_only) = own.expect("counts");
+        (own.en(photos_only), own.zh(photos_only))
+    };
+    let originals = |world: &mut World| {
+        let errands = world.of(HEAD).device.errands(Setting::Now, Link::Wifi);
+        let errands = errands.expect("errands").into_iter();
+        errands
+            .filter(|it| matches!(it, Errand::Original(_)))
+            .count()
+    };
+    let device = world.of(HEAD).device.id().to_string();
+    let set_state = |world: &mut World, state| {
+        let device = device.clone();
+        let set = world.admin(move |engine| engine.set_device_state(&device, state, "Wen"));
+        set.expect("a device");
+    };
+    set_state(&mut world, DeviceState::Suspended);
+    attach(&mut world, finding, &shots(&taken[1..], Shows::Scene)).expect("attached");
+    assert_eq!(arrivals(&mut world).0, "0 of 3 photos arrived");
+    world.sync(HEAD);
+    let aside = (
+        "0 of 1 photo arrived; 2 more of actions that were not accepted, which do not count"
+            .to_owned(),
+        "1 张照片已到 0 张;另有 2 份属于未被接受的操作,没有计入".to_owned(),
+    );
+    assert_eq!(arrivals(&mut world), aside);
+    assert_eq!(originals(&mut world), 3, "an administrator may release it");
+
+    let set_aside = world.of(HEAD).device.troubles().expect("one")[0]
+        .trouble
+        .hash;
+    let back = world.admin(move |engine| engine.send_back(&set_aside.to_string(), "Wen"));
+    back.expect("sent back");
+    set_state(&mut world, DeviceState::Active);
+    world.settle();
+    assert_eq!(arrivals(&mut world), aside);
+    assert_eq!(originals(&mut world), 1, "the server takes no others");
+
+    let now_ms = world.now_ms();
+    let now = world.of(HEAD).now(now_ms);
+    let mut rng = StdRng::seed_from_u64(world.seed);
+    let redone = world.of(HEAD).device.redo(now, &mut rng, set_aside);
+    redone.expect("redone");
+    assert_eq!(arrivals(&mut world).0, "0 of 3 photos arrived");
+    world.settle();
+    assert_eq!(arrivals(&mut world).0, "0 of 3 photos arrived");
+    assert_eq!(originals(&mut world), 3);
 }
 
 fn holds(bytes: &[u8], needle: &[u8]) -> bool {

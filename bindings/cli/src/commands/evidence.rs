@@ -8,7 +8,7 @@ use shaodao_core::device::evidence::{Evidence, Keep, Shot, arrivals};
 use shaodao_core::device::{Captured, DeviceError, Draft, RecordView};
 use shaodao_core::domain::action::{Body, RecordKind, Value, fact};
 use shaodao_core::domain::calendar::local_text;
-use shaodao_core::domain::evidence::{Arrival, Shows, photos_asked_for};
+use shaodao_core::domain::evidence::{Arrival, Shows};
 use shaodao_core::domain::ids::{PersonId, RecordId};
 use shaodao_core::domain::place::Position;
 use shaodao_core::explain::Sentence;
@@ -81,23 +81,32 @@ impl Hand {
                 fields.insert("attached".to_owned(), added.json);
             }
         }
-        let view = self.device.show(captured.record);
-        let view = view.map_err(|error| said(&error))?;
-        let category = view.state.facts().get(fact::CATEGORY);
-        let asked = match category.map(|it| &it.value) {
-            Some(Value::Text(code)) => code.parse().map_or(0, photos_asked_for),
-            _ => 0,
-        };
+        let asked = self.photos_asked_for(captured.record)?;
         if !photos.is_empty() && photos.len() < asked {
             answer.text.push_str(&self.lang.pick(
-                format!("\n这类问题最好有 {asked} 张照片:一张近景,一张远景。"),
-                format!("\n{asked} photos are better here: one from near, one from afar."),
+                format!("\n这类问题最好有 {asked} 张照片,近景、远景都要有。"),
+                format!("\n{asked} photos are better here, from near and from afar."),
             ));
         }
         if let Some(fields) = answer.json.as_object_mut() {
             fields.insert("photos_asked_for".to_owned(), asked.into());
         }
         Ok(answer)
+    }
+
+    /// How many photos of the scene the category of a finding asks for.
+    fn photos_asked_for(&self, finding: RecordId) -> Result<usize, Sentence> {
+        let view = self.device.show(finding);
+        let view = view.map_err(|error| said(&error))?;
+        let category = view.state.facts().get(fact::CATEGORY);
+        let Some(Value::Text(code)) = category.map(|it| &it.value) else {
+            return Ok(0);
+        };
+        let directory = self.device.directory();
+        let directory = directory.map_err(|error| said(&error))?;
+        let category = code.parse().ok();
+        let category = category.and_then(|code| directory.codes.get(&code));
+        Ok(category.map_or(0, |category| category.photos))
     }
 
     pub(super) fn self_resolve(&mut self, resolved: SelfResolve) -> Done {
@@ -329,7 +338,7 @@ impl Hand {
     pub(super) fn arrivals_line(&self) -> Result<Option<String>, Sentence> {
         let arrivals = self.device.store().own_arrivals();
         let (arrivals, photos_only) = arrivals.map_err(|error| Sentence::from(&error))?;
-        Ok(arrivals.is_waiting().then(|| {
+        Ok(arrivals.is_worth_a_line().then(|| {
             self.lang
                 .pick(arrivals.zh(photos_only), arrivals.en(photos_only))
         }))

@@ -409,7 +409,10 @@ impl Hand {
                 "whistles": counts.whistles,
                 "conflicts": counts.conflicts,
                 "outbox": counts.outbox,
-                "evidence": { "pieces": arrivals.pieces, "arrived": arrivals.arrived },
+                "evidence": {
+                    "pieces": arrivals.pieces, "arrived": arrivals.arrived,
+                    "set_aside": arrivals.set_aside,
+                },
                 "last_contact_ms": contact.map(|contact| contact.server_ms),
                 "put_off": put_off,
                 "incidents": incidents.iter().map(incident_json).collect::<Vec<_>>(),

@@ -18,7 +18,7 @@ use rand::Rng;
 use reqwest::Method;
 
 use super::{Answered, Hold, Transport, TransportError};
-use crate::device::DeviceError;
+use crate::device::{Device, DeviceError};
 use crate::domain::evidence::Piece;
 use crate::domain::ids::SealedId;
 use crate::domain::time::Moment;
@@ -30,8 +30,10 @@ use crate::sync::evidence::{Errand, Link, METADATA, OFFSET_STREAM, PATH, Setting
 const AT_ONCE: usize = 3;
 /// Bytes of one part: as many as come through, between these.
 const SMALLEST_PART: u64 = 64 * 1024;
-const LARGEST_PART: u64 = 1024 * 1024;
+const LARGEST_PART: u64 = 4 * 1024 * 1024;
 const FIRST_PART: u64 = 256 * 1024;
+/// Bytes of one part of what is fetched.
+const FETCHED_PART: u64 = 1024 * 1024;
 /// Breaks without progress after which a piece has to wait.
 const PATIENCE: u32 = 3;
 
@@ -86,56 +88,81 @@ impl Transport {
         let token = token.await?.ok_or(DeviceError::NotEnrolled)?;
         let is_thumbnail = |errand: &Errand| matches!(errand, Errand::Thumbnail(_));
         let (thumbnails, originals): (Vec<_>, Vec<_>) = errands.into_iter().partition(is_thumbnail);
-        for batch in [thumbnails, originals] {
-            let token = &token;
-            let files = phone.hold(|device| {
-                let file = |errand| {
-                    let (sealed, form) = match errand {
-                        Errand::Thumbnail(sealed) => (sealed, Form::Thumbnail),
-                        Errand::Original(sealed) => (sealed, Form::Original),
-                    };
-                    (errand, sealed, form, device.sealed_file(sealed, form))
-                };
-                Ok(batch.into_iter().map(file).collect::<Vec<_>>())
-            });
-            let files = files.await?.into_iter();
-            let going = files.map(|(errand, sealed, form, path)| async move {
-                let mut sent = 0;
-                let done = match form {
-                    Form::Thumbnail => self.put_thumbnail(token, sealed, path, &mut sent).await,
-                    _ => self.upload(token, sealed, &path, &mut sent).await,
-                };
-                (errand, sealed, sent, done)
-            });
-            let going: Vec<_> = going.collect();
-            let mut going = stream::iter(going).buffer_unordered(AT_ONCE);
-            while let Some((errand, sealed, sent, done)) = going.next().await {
-                report.bytes_up += sent;
-                match done {
-                    Ok(()) => {
-                        let done_at = now();
-                        phone
-                            .hold(|device| device.errand_done(errand, done_at))
-                            .await?;
-                        match errand {
-                            Errand::Thumbnail(_) => report.thumbnails += 1,
-                            Errand::Original(_) => report.originals += 1,
-                        }
-                    }
-                    Err(TransportError::Refused { code, zh, en, .. }) => {
-                        report.waiting.push(Carried {
-                            sealed,
-                            code,
-                            zh,
-                            en,
-                        });
-                    }
-                    Err(error) => return Err(error),
-                }
-                progress(&report);
+        let sent = async {
+            for batch in [thumbnails, originals] {
+                let sent = self.send_all(phone, &token, batch, &now, &mut report, &mut progress);
+                sent.await?;
             }
+            Ok(())
+        };
+        let sent: Result<(), TransportError> = sent.await;
+        if report.originals > 0 {
+            let done = |device: &mut Device| {
+                device.errands_done();
+                Ok(())
+            };
+            phone.hold(done).await?;
         }
-        Ok(report)
+        sent.map(|()| report)
+    }
+
+    /// Sends these, several at a time.
+    async fn send_all(
+        &self,
+        phone: &mut impl Hold,
+        token: &str,
+        errands: Vec<Errand>,
+        now: &impl Fn() -> Moment,
+        report: &mut EvidenceReport,
+        progress: &mut impl FnMut(&EvidenceReport),
+    ) -> Result<(), TransportError> {
+        let files = phone.hold(|device| {
+            let file = |errand| {
+                let (sealed, form) = match errand {
+                    Errand::Thumbnail(sealed) => (sealed, Form::Thumbnail),
+                    Errand::Original(sealed) => (sealed, Form::Original),
+                };
+                (errand, sealed, form, device.sealed_file(sealed, form))
+            };
+            Ok(errands.into_iter().map(file).collect::<Vec<_>>())
+        });
+        let files = files.await?.into_iter();
+        let going = files.map(|(errand, sealed, form, path)| async move {
+            let mut sent = 0;
+            let done = match form {
+                Form::Thumbnail => self.put_thumbnail(token, sealed, path, &mut sent).await,
+                _ => self.upload(token, sealed, &path, &mut sent).await,
+            };
+            (errand, sealed, sent, done)
+        });
+        let going: Vec<_> = going.collect();
+        let mut going = stream::iter(going).buffer_unordered(AT_ONCE);
+        while let Some((errand, sealed, sent, done)) = going.next().await {
+            report.bytes_up += sent;
+            match done {
+                Ok(()) => {
+                    let done_at = now();
+                    phone
+                        .hold(|device| device.errand_done(errand, done_at))
+                        .await?;
+                    match errand {
+                        Errand::Thumbnail(_) => report.thumbnails += 1,
+                        Errand::Original(_) => report.originals += 1,
+                    }
+                }
+                Err(TransportError::Refused { code, zh, en, .. }) => {
+                    report.waiting.push(Carried {
+                        sealed,
+                        code,
+                        zh,
+                        en,
+                    });
+                }
+                Err(error) => return Err(error),
+            }
+            progress(report);
+        }
+        Ok(())
     }
 
     /// Fetches the thumbnail of a piece.
@@ -170,7 +197,7 @@ impl Transport {
         let length = piece.sealed_size();
         loop {
             let from = phone.hold(|device| Ok(device.fetched(piece))).await?;
-            let to = length.min(from.saturating_add(LARGEST_PART));
+            let to = length.min(from.saturating_add(FETCHED_PART));
             let part = match from < to {
                 true => {
                     let request =
@@ -226,9 +253,18 @@ impl Transport {
         let gone = |_| lost();
         let mut file = File::open(path).map_err(gone)?;
         let length = file.metadata().map_err(gone)?.len();
-        let mut offset = match self.offset(token, sealed).await? {
-            Some(offset) => offset,
-            None => self.create(token, sealed, length).await?,
+        // A small piece goes along with the beginning, and the server takes it
+        // unless it has some of it already.
+        let all = match length <= FIRST_PART {
+            true => read_part(&mut file, 0, length).map_err(gone)?,
+            false => Vec::new(),
+        };
+        *sent += all.len() as u64;
+        let mut offset = match self.create(token, sealed, length, all).await {
+            Err(TransportError::Unreachable(_)) if length <= FIRST_PART => {
+                self.offset_after_break(token, sealed).await?
+            }
+            created => created?,
         };
         let (mut part, mut breaks) = (FIRST_PART, 0);
         while offset < length {
@@ -246,7 +282,7 @@ impl Transport {
                     offset: Some(after),
                     ..
                 }) => {
-                    part = (part * 2).min(LARGEST_PART);
+                    part = (part * 4).min(LARGEST_PART);
                     after
                 }
                 // Broken, or somebody else was quicker: ask how far it is.
@@ -301,11 +337,14 @@ impl Transport {
         }
     }
 
+    /// Begins a piece, or goes on: how much of it the server has. `all` of it
+    /// may come along.
     async fn create(
         &self,
         token: &str,
         sealed: SealedId,
         length: u64,
+        all: Vec<u8>,
     ) -> Result<u64, TransportError> {
         let request = self
             .evidence_request(Method::POST, PATH, token)
@@ -315,6 +354,10 @@ impl Transport {
                 "upload-metadata",
                 format!("{METADATA} {}", STANDARD.encode(sealed.0)),
             );
+        let request = match all.is_empty() {
+            true => request,
+            false => request.header("content-type", OFFSET_STREAM).body(all),
+        };
         let answered = self.ask(request, super::MAX_BODY_BYTES).await?;
         Ok(answered.offset.unwrap_or(0))
     }
