@@ -12,7 +12,7 @@
 //! | request | what the server does |
 //! |---|---|
 //! | `OPTIONS /v1/evidence` | `Tus-Version: 1.0.0`, `Tus-Extension: creation`, `Tus-Max-Size` |
-//! | `POST /v1/evidence` with `Tus-Resumable`, `Upload-Length`, `Upload-Metadata: sealed <base64 of 32 bytes>` | 201 and `Location: /v1/evidence/{sealed}`; again: the same, nothing is lost |
+//! | `POST /v1/evidence` with `Tus-Resumable`, `Upload-Length`, `Upload-Metadata: sealed <base64 of 32 bytes>` | 201, `Location: /v1/evidence/{sealed}`, `Upload-Offset`; again: the same, nothing is lost; with `Content-Type: application/offset+octet-stream` the beginning comes along |
 //! | `HEAD /v1/evidence/{sealed}` | 200, `Upload-Offset`, `Upload-Length`; the offset is the length once all is there and verified |
 //! | `PATCH /v1/evidence/{sealed}` with `Upload-Offset`, `Content-Type: application/offset+octet-stream` | 204 and the new `Upload-Offset`; what arrived before a cut counts |
 //! | `PUT /v1/evidence/{sealed}/thumbnail` | 204; the body is a sealed thumbnail of at most [`MAX_SEALED_THUMBNAIL`](crate::evidence::stream::MAX_SEALED_THUMBNAIL) bytes; again: the first one stays |

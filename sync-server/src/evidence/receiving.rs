@@ -1,5 +1,5 @@
 //! One request that brings something: what comes is appended to the file of its
-//! upload, and looked at ([`super::check`]), while the next of it comes. Nothing is
+//! upload, and looked at (`check`), while the next of it comes. Nothing is
 //! behind what is told to be here. It is flushed when it is whole, or when somebody
 //! asks how far it is: of what a part was answered with, a power cut may take some,
 //! and the phone, which asks then, sends that again.
