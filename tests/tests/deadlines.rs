@@ -13,7 +13,7 @@ use shaodao_core::domain::escalation::Case;
 use shaodao_core::domain::ids::{EnvelopeHash, RecordId};
 use shaodao_core::domain::reason::Reason;
 use shaodao_core::domain::record::RecordState;
-use shaodao_core::domain::time::Judged;
+use shaodao_core::domain::time::{Judged, TimePolicy};
 use shaodao_core::domain::whistle::WhistleState;
 use shaodao_core::pack;
 use shaodao_tests::paper::Paper;
@@ -208,6 +208,32 @@ fn a_pause_moves_nothing_beyond_its_ends() {
     let pause = sheet.asks_to_pause(due_ms, due_ms + DAY_MS);
     sheet.rules(due_ms, pause, true, None);
     assert_eq!(sheet.due_ms(), due_ms);
+}
+
+#[test]
+fn clocks_are_believed_as_the_policy_of_the_whistle_says() {
+    // What could go wrong: an operator trusts phones less, and nothing follows.
+    let mut sheet = Sheet::blown(Some("1d"), 0);
+    sheet.directory.policy.time.max_anchor_age_ms = 0;
+    let policy = deadline::policy(&sheet.whistle(), Some(&sheet.directory));
+    assert_eq!(policy, sheet.directory.policy.time);
+    let unknown = deadline::policy(&sheet.whistle(), None);
+    assert_eq!(unknown, TimePolicy::default());
+}
+
+#[test]
+fn a_pause_that_ended_before_it_began_is_none() {
+    // What could go wrong: the phones of target and blower disagree by a minute,
+    // and time runs backwards.
+    for resumed_ms in [MONDAY_MS, MONDAY_MS - HOUR_MS] {
+        let mut sheet = Sheet::blown(Some("1d"), 0);
+        let pause = sheet.asks_to_pause(MONDAY_MS, MONDAY_MS + DAY_MS);
+        sheet.rules(MONDAY_MS, pause, true, None);
+        sheet.resumes(resumed_ms);
+        let policy = sheet.directory.policy.time;
+        assert_eq!(deadline::pauses(&sheet.whistle(), &policy), []);
+        assert_eq!(sheet.due(), "2025-06-16 16:30");
+    }
 }
 
 #[test]

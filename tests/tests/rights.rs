@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use shaodao_core::domain::action::{
     BLOWER, Body, EscalationCause, Facts, Level, Order, Party, RecordKind, Target, Value, fact,
 };
+use shaodao_core::domain::available::{Viewer, available_actions};
 use shaodao_core::domain::directory::{DeviceState, Directory, Grant, Role};
 use shaodao_core::domain::evidence::{Media, Piece, Shows};
 use shaodao_core::domain::ids::{EnvelopeHash, EvidenceId, PrivateId, RecordId, SealedId};
@@ -610,4 +611,62 @@ fn nobody_judges_their_own_work_under_another_role_either() {
         let own = reason(&mut paper, &later, score(party));
         assert_eq!(own, Some(Reason::OwnScore), "{party}");
     }
+}
+
+#[test]
+fn who_attached_a_piece_may_erase_that_one_and_no_other() {
+    // What could go wrong: whoever attached the first photo rules over all of
+    // them, or nobody over the second.
+    let directory = pack::directory(pack::HUASHAN).expect("the sample street");
+    let mut paper = finding_in(&directory, "reported");
+    let (reporter, member) = ("P01006-07", "P01006-01");
+    paper.act(&directory, member, MORNING_MS, attach(2));
+    let mut erases = |person, nth: u8| {
+        let body = Body::EraseEvidence {
+            piece: photo(nth).id,
+            reason: text(),
+        };
+        let tried = paper.try_act(&directory, person, MORNING_MS, Facts::new(), body);
+        tried.map(drop).map_err(|refused| refused.reason)
+    };
+    for (person, nth) in [(reporter, 2), (member, 1)] {
+        let refused = erases(person, nth);
+        assert!(
+            refused.is_err_and(|reason| RIGHTS_REASONS.contains(&reason)),
+            "{person} {nth}"
+        );
+    }
+    assert_eq!(erases(member, 2), Ok(()));
+    assert_eq!(erases(reporter, 1), Ok(()));
+}
+
+#[test]
+fn whoever_may_attach_or_erase_evidence_has_a_button_for_it() {
+    // What could go wrong: a photo that nobody can add, or one that is gone and
+    // can be erased again and again.
+    let directory = pack::directory(pack::HUASHAN).expect("the sample street");
+    let mut paper = finding_in(&directory, "reported");
+    let reporter = "P01006-07";
+    let buttons = |paper: &Paper| -> Vec<(String, Option<EvidenceId>)> {
+        let viewer = Viewer {
+            directory: &directory,
+            person: &reporter.into(),
+            device: DeviceState::Active,
+            claim: claim(MORNING_MS),
+        };
+        let all = available_actions(&viewer, paper.record, &paper.state(), &paper.history());
+        let evidence = all
+            .into_iter()
+            .filter(|it| it.word.contains("attach") || it.piece.is_some());
+        evidence.map(|it| (it.word, it.piece)).collect()
+    };
+    let attach = || ("attach".to_owned(), None);
+    let erase = || ("erase_evidence".to_owned(), Some(photo(1).id));
+    assert_eq!(buttons(&paper), [attach(), erase()]);
+    let body = Body::EraseEvidence {
+        piece: photo(1).id,
+        reason: text(),
+    };
+    paper.act(&directory, reporter, MORNING_MS, body);
+    assert_eq!(buttons(&paper), [attach()]);
 }

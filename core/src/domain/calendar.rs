@@ -423,7 +423,8 @@ impl Pauses {
         Self { closed, open_from }
     }
 
-    /// Shows the parts of `from..to` outside the pauses to `each`.
+    /// Shows the parts of `from..to` outside the pauses to `each`, empty ones
+    /// among them.
     fn outside<T>(
         &self,
         mut from: i64,
@@ -438,15 +439,10 @@ impl Pauses {
             if *pause_from >= to {
                 break;
             }
-            if *pause_from > from {
-                each(from, *pause_from)?;
-            }
+            each(from, from.max(*pause_from))?;
             from = *pause_to;
         }
-        match from < to {
-            true => each(from, to),
-            false => ControlFlow::Continue(()),
-        }
+        each(from, from.max(to))
     }
 }
 

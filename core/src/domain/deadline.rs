@@ -48,12 +48,10 @@ pub fn due(state: &WhistleState, directory: Option<&Directory>) -> Option<DueTim
             .map(|(from, to)| (*from.max(&ruled_at_ms), *to))
             .collect();
         let at_ms = moved(until_ms, &since);
-        if at_ms > due.at_ms {
-            due = DueTime {
-                at_ms,
-                provisional: false,
-            };
-        }
+        due = due.max(DueTime {
+            at_ms,
+            provisional: false,
+        });
     }
     Some(due)
 }
@@ -194,7 +192,6 @@ fn without_extensions(
     };
     let plain = calendar.due(terms.start_ms, terms.limit, &[]);
     Some(match plain {
-        Ok(plain) if plain.at_ms == due_ms && pauses.is_empty() => plain,
         Ok(plain) if plain.at_ms == due_ms => calendar
             .due(terms.start_ms, terms.limit, pauses)
             .unwrap_or(by_hand),
@@ -205,10 +202,10 @@ fn without_extensions(
 
 /// A date that moves on by every pause that begins before it.
 fn moved(at_ms: i64, pauses: &[(i64, i64)]) -> i64 {
-    pauses.iter().fold(at_ms, |at_ms, (from, to)| {
-        match *from < at_ms && from < to {
-            true => at_ms.saturating_add(to.saturating_sub(*from)),
+    pauses
+        .iter()
+        .fold(at_ms, |at_ms, (from, to)| match *from < at_ms {
+            true => at_ms.saturating_add(to.saturating_sub(*from).max(0)),
             false => at_ms,
-        }
-    })
+        })
 }

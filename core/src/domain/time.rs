@@ -170,7 +170,7 @@ impl Bracket {
     /// Brackets a claim by what the server knows.
     pub fn of(claim: &Claim, received_at_ms: Option<i64>, policy: &TimePolicy) -> Self {
         let is_after_receipt =
-            |ms: i64, by: u64| received_at_ms.is_some_and(|at| ms > at && ms.abs_diff(at) > by);
+            |ms: i64, by: u64| received_at_ms.is_some_and(|at| ms.saturating_sub_unsigned(by) > at);
         let anchor = claim
             .anchor
             .filter(|anchor| !is_after_receipt(anchor.server_ms, 0));

@@ -1,8 +1,14 @@
 //! What people do over and over again in the stories, with as few words as it
 //! needs, and what the server has made of it.
 
+use std::path::{Path, PathBuf};
+
+use shaodao_core::device::evidence::Shot;
 use shaodao_core::domain::action::{Body, Party, Target};
+use shaodao_core::domain::evidence::Shows;
 use shaodao_core::domain::ids::{EnvelopeHash, RecordId};
+
+use crate::photos::photo;
 
 use super::World;
 
@@ -65,6 +71,29 @@ impl World {
         self.on_whistle(person, whistle, feedback(party));
     }
 
+    /// Somebody takes a photo of what is there and attaches it; where the camera
+    /// has left it.
+    pub fn photograph(&mut self, person: &str, record: RecordId) -> PathBuf {
+        let bytes = photo(&mut self.rng, 320, 240, 1);
+        let taken = files_in(self.folder()) + 1;
+        let file = self.folder().join(format!("IMG_{taken:04}.jpg"));
+        std::fs::write(&file, bytes).expect("writes");
+        self.attach_photo(person, record, &file);
+        file
+    }
+
+    /// Somebody attaches a photo that they have from somewhere.
+    pub fn attach_photo(&mut self, person: &str, record: RecordId, file: &Path) {
+        let shot = Shot {
+            file: file.to_owned(),
+            shows: Shows::Scene,
+            position: None,
+            taken_at_ms: None,
+        };
+        let attached = self.attach(person, record, &[shot]);
+        attached.unwrap_or_else(|error| panic!("{person}: {error}"));
+    }
+
     /// The first request on which nobody has ruled, as somebody sees it.
     pub fn request(&mut self, person: &str, whistle: RecordId) -> EnvelopeHash {
         let state = self.seen_whistle(person, whistle);
@@ -81,4 +110,8 @@ impl World {
     pub fn marks(&self) -> i64 {
         self.server_count("SELECT COUNT(*) FROM mark")
     }
+}
+
+fn files_in(folder: &Path) -> usize {
+    std::fs::read_dir(folder).map_or(0, Iterator::count)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use shaodao_core::domain::calendar::{
     AreaClass, BadCalendar, Calendar, Light, Limit, LimitUnit, NoDueTime, OPEN, Period, Week,
-    is_suspended, light, local_date_compact, local_text,
+    is_suspended, light, local_date, local_date_compact, local_text, start_of_day_ms,
 };
 use shaodao_core::pack;
 
@@ -95,6 +95,19 @@ fn outside_the_known_days_an_answer_is_provisional() {
     assert!(provisional("2025-06-30 16:00", "2h"));
     assert!(provisional("2025-05-31 09:00", "1h"));
     assert!(provisional("2025-07-02 09:00", "1h"));
+    // What ends with the last known day needs no other.
+    let all_day = Week {
+        days: std::array::from_fn(|_| vec![period(0, 1_440)]),
+        make_up: Vec::new(),
+        day_min: 1_440,
+    };
+    let known = (date("2025-06-01"), date("2025-06-30"));
+    let all_day = Calendar::new("all day", all_day, BTreeMap::new(), Some(known));
+    let all_day = all_day.expect("makes sense");
+    for (start, beyond) in [("2025-06-30 23:00", false), ("2025-06-30 23:01", true)] {
+        let due = all_day.due(at(start), limit("1h"), &[]).expect("ends");
+        assert_eq!(due.provisional, beyond, "{start}");
+    }
     // Day and night the holidays do not matter.
     assert!(!provisional("2025-07-02 09:00", "1u"));
     // A calendar without any announced year never pretends to know.
@@ -406,5 +419,17 @@ fn times_are_shown_as_people_in_shanghai_read_them() {
     for extreme in [i64::MIN, i64::MAX] {
         assert_eq!(local_text(extreme), "—");
         assert_eq!(local_date_compact(extreme), "00000000");
+        assert_eq!(local_date(extreme), None);
+    }
+}
+
+#[test]
+fn a_day_begins_at_midnight_in_shanghai() {
+    for day in ["1969-12-31", "1970-01-01", "2025-06-11", "2026-02-28"] {
+        let start_ms = start_of_day_ms(date(day));
+        assert_eq!(start_ms, at(&format!("{day} 00:00")));
+        assert_eq!(local_date(start_ms), Some(date(day)));
+        assert_eq!(local_date(start_ms + DAY_MS - 1), Some(date(day)));
+        assert_eq!(local_date(start_ms - 1), date(day).pred_opt());
     }
 }

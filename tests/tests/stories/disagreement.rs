@@ -5,6 +5,7 @@ use shaodao_core::domain::action::{Body, RecordKind, Value, fact};
 use shaodao_core::domain::finding::FindingStage;
 use shaodao_core::domain::reason::Reason;
 use shaodao_core::domain::whistle::{TargetStage, WhistleStage};
+use shaodao_core::explain::Sentence;
 use shaodao_core::sync::wire::Standing;
 use shaodao_tests::world::deeds::arrive;
 use shaodao_tests::world::{HOUR_MS, World};
@@ -368,6 +369,132 @@ fn what_is_not_possible_any_more_comes_back_with_one_plain_sentence() {
         assert_eq!(state.targets[URBAN_POST].stage(), stage);
         assert_eq!(state.traces.len(), 1);
     }
-    let said = shaodao_core::explain::Sentence::from(Reason::Merged);
+    let said = Sentence::from(Reason::Merged);
     assert!(said.zh.contains("并入另一个问题"), "{}", said.zh);
+}
+
+#[test]
+fn two_photos_at_the_same_time_are_both_kept() {
+    // What could go wrong: of two people who photograph one thing, one has taken
+    // the picture for nothing; or one picture that went round counts as stolen.
+    let mut world = World::new("two-photos", 1);
+    for person in [HEAD, SECRETARY] {
+        world.phone(person);
+    }
+    let finding = world.report(HEAD, GRID, "E0102", "门口有垃圾");
+    world.settle();
+    for person in [HEAD, SECRETARY] {
+        world.of(person).offline = true;
+    }
+    let passed_on = world.photograph(HEAD, finding);
+    world.photograph(SECRETARY, finding);
+    world.attach_photo(SECRETARY, finding, &passed_on);
+    world.settle();
+    for person in [HEAD, SECRETARY] {
+        let state = world.finding(person, finding);
+        let mut by: Vec<_> = state.evidence.iter().map(|it| it.by.0.as_str()).collect();
+        by.sort_unstable();
+        assert_eq!(by, [SECRETARY, SECRETARY, HEAD]);
+        assert!(
+            state.traces.is_empty(),
+            "nobody is told that it was in vain"
+        );
+        assert_eq!(state, world.finding(HEAD, finding));
+    }
+    // Both erase the picture that went round: it goes once, wherever it stands,
+    // and whoever comes second is told so.
+    let state = world.finding(HEAD, finding);
+    let piece = |by: &str| {
+        let theirs = state.evidence.iter().filter(|it| it.by.0 == by);
+        theirs.map(|it| it.piece.id).collect::<Vec<_>>()
+    };
+    let [twice] = piece(HEAD)[..] else {
+        panic!("one photo of the grid head")
+    };
+    assert!(piece(SECRETARY).contains(&twice));
+    for person in [HEAD, SECRETARY] {
+        world.of(person).offline = true;
+        let reason = "拍到路人".into();
+        let erase = Body::EraseEvidence {
+            piece: twice,
+            reason,
+        };
+        world.on_finding(person, finding, erase);
+    }
+    world.of(HEAD).offline = false;
+    world.sync(HEAD);
+    world.settle();
+    let state = world.finding(SECRETARY, finding);
+    let (erased, kept): (Vec<_>, Vec<_>) =
+        state.evidence.iter().partition(|it| it.erased.is_some());
+    assert_eq!((erased.len(), kept.len()), (2, 1));
+    assert!(erased.iter().all(|it| it.piece.id == twice));
+    let told = told(&mut world, SECRETARY);
+    assert_eq!(told, (Standing::Late, Reason::EvidenceErased));
+    let said = Sentence::from(told.1);
+    assert!(said.zh.contains("已经擦除"), "{}", said.zh);
+    assert!(said.en.contains("erased already"), "{}", said.en);
+}
+
+#[test]
+fn a_photo_of_something_closed_meanwhile_is_kept_beside_it_and_reopens_nothing() {
+    // What could go wrong: proof from a dead zone that is thrown away because an
+    // office was quicker, or that opens again what the office has closed.
+    let mut world = World::new("photo-meanwhile", 1);
+    for person in [HEAD, SECRETARY, URBAN] {
+        world.phone(person);
+    }
+    let parent = world.report(HEAD, GRID, "E0102", "门口有垃圾");
+    let declined = world.report(HEAD, GRID, "E0102", "楼道有杂物");
+    let merged = world.report(HEAD, GRID, "E0102", "路口有垃圾");
+    let carried = world.report(SECRETARY, GRID, "E0103", "渣土堆放");
+    let concluded = world.whistle(SECRETARY, NORTH_GATE, carried, &[URBAN_POST], 4);
+    world.settle();
+    for person in [HEAD, URBAN] {
+        world.of(person).offline = true;
+    }
+    let reason = || "不属实".into();
+    world.on_finding(SECRETARY, declined, Body::Decline { reason: reason() });
+    world.on_finding(SECRETARY, merged, Body::Merge { into: parent });
+    let excuse = |party| Body::Excuse {
+        party,
+        reason: reason(),
+    };
+    world.on_whistle(SECRETARY, concluded, target(URBAN_POST, excuse));
+    let text = "办结".into();
+    world.on_whistle(SECRETARY, concluded, Body::Conclude { text });
+    world.pass(60_000);
+    for finding in [declined, merged] {
+        world.photograph(HEAD, finding);
+    }
+    // What is not possible any more is a trace; the photo beside it is not.
+    world.on_whistle(URBAN, concluded, target(URBAN_POST, arrive));
+    world.photograph(URBAN, concluded);
+    world.settle();
+    for (record, by, stage) in [
+        (declined, HEAD, "declined"),
+        (merged, HEAD, "merged"),
+        (concluded, URBAN, "concluded"),
+    ] {
+        for person in [by, SECRETARY] {
+            let state = world.show(person, record).state;
+            assert_eq!(state.stage_word(), stage, "{person}");
+            let [kept] = state.evidence() else {
+                panic!("{person}: one photo on what is {stage}")
+            };
+            assert_eq!(kept.by.0, by);
+            assert_eq!(state.trace_of(&kept.hash), None, "{person}: {stage}");
+        }
+    }
+    let troubles = world.of(HEAD).device.store().troubles().expect("troubles");
+    assert!(troubles.is_empty(), "{troubles:?}");
+    let troubles = world.of(URBAN).device.store().troubles().expect("troubles");
+    assert_eq!(troubles.len(), 1, "the arrival alone");
+    assert_eq!(
+        told(&mut world, URBAN),
+        (Standing::Late, Reason::Closed),
+        "in one plain sentence"
+    );
+    let said = Sentence::from(Reason::Closed);
+    assert!(said.zh.contains("这件事已经办结"), "{}", said.zh);
 }

@@ -476,3 +476,23 @@ fn a_new_date_after_the_escalation_does_not_undo_it() {
     assert_eq!(state.stage(), WhistleStage::Escalated);
     assert!(state.escalations[0].proposed.is_some(), "a person decides");
 }
+
+#[test]
+fn where_no_calendar_reaches_the_street_has_three_days() {
+    // What could go wrong: a slip of the operator's, and what the street takes
+    // over is due at once, or never.
+    let limits = "\"limit\": \"72u\", \"report_by\": \"24u\"";
+    let slip = "\"limit\": \"90000u\", \"report_by\": \"90000u\"";
+    let pack = String::from_utf8_lossy(pack::HUASHAN).replace(limits, slip);
+    assert!(pack.contains(slip));
+    let mut world = World::with_pack("no-calendar", 1, pack.into_bytes());
+    let (_, whistle) = whistled(&mut world);
+    world.pass(2 * HOUR_MS + 1);
+    world.sync(DISPATCHER);
+    let street = RecordId::of_escalation(whistle, 2, 1);
+    let order = world.seen_whistle(DISPATCHER, street).order;
+    let order = order.expect("an order");
+    assert_eq!(order.due_ms, world.now_ms() + 72 * HOUR_MS);
+    assert_eq!((order.terms, order.report_by_ms), (None, None));
+    world.settle();
+}
