@@ -37,6 +37,7 @@ if [ ! -e "$trixie/.complete" ]; then
         exit 1
     }
     echo "Making a Debian 13 with Swift in .tools/trixie (3.3 GB, some minutes)"
+    mkdir -p .tools
     as_root rm -rf "$trixie"
     as_root debootstrap --variant=minbase \
         --include=swiftlang,swiftlang-dev,libc6-dev,libstdc++-14-dev,git,binutils,libncurses6,pkgconf,ca-certificates \

@@ -15,6 +15,13 @@ bindings/generate.sh --check
 if [ "$which" != swift ]; then
     need javac openjdk-17-jdk-headless
     need mvn maven
+    # The shrinker of Android.
+    [ -e bindings/kotlin/target/r8.jar ] || (
+        cd bindings/kotlin
+        r8=com.android.tools:r8:8.7.18
+        mvn -B -ntp -q dependency:get -Dartifact=$r8 -Dtransitive=false
+        mvn -B -ntp -q dependency:copy -Dartifact=$r8 -DoutputDirectory=target -Dmdep.stripVersion=true
+    )
     (cd bindings/kotlin && mvn -B -ntp -q -DskipTests test-compile && mvn -B -ntp surefire:test)
 fi
 

@@ -28,7 +28,6 @@ use zeroize::Zeroizing;
 
 use crate::document::{Document, Member, WriteError};
 use crate::domain::action::{Action, Body, Facts, Level, RecordKind, Value, fact};
-use crate::domain::available::{Available, Viewer, available_actions};
 use crate::domain::directory::{DeviceState, Directory};
 use crate::domain::escalation::{self, Carried};
 use crate::domain::finding::Sighting;
@@ -523,26 +522,6 @@ impl Device {
     /// See [`DeviceError`].
     pub fn rivals(&self, whistle: RecordId) -> Result<Vec<WhistleSummary>, DeviceError> {
         Ok(self.store.rivals(whistle)?)
-    }
-
-    /// What the phone's owner can do with a record now: exactly the actions
-    /// that [`Device::capture`] would accept.
-    ///
-    /// # Errors
-    /// See [`DeviceError`].
-    pub fn available(&self, now: Moment, record: RecordId) -> Result<Vec<Available>, DeviceError> {
-        let directory = self.directory()?;
-        let owner = self.owner.as_ref().ok_or(DeviceError::NotEnrolled)?;
-        let document = self.document(record)?;
-        let history = document.history();
-        let state = RecordState::fold(document.kind(), &history, document.registers());
-        let viewer = Viewer {
-            directory: &directory,
-            person: &owner.person,
-            device: DeviceState::Active,
-            claim: Claim::at(now, self.store.contact()?),
-        };
-        Ok(available_actions(&viewer, record, &state, &history))
     }
 
     /// A record with everything in it.

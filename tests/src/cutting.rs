@@ -1,12 +1,12 @@
-//! A connection that breaks again and again: a proxy before the server that cuts
-//! each connection after so many bytes from the phone, and counts what it let
-//! through.
+//! A connection that breaks again and again, or hangs: a proxy before the server
+//! that cuts each connection after so many bytes from the phone, holds what comes
+//! after so many in all, and counts what it let through.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// The proxy. It ends with the process; connections that it has end by
 /// themselves.
@@ -24,11 +24,31 @@ struct Counts {
     stopped: AtomicBool,
     /// Who wants to hear when so many bytes have gone up.
     waiting: Mutex<Option<(u64, Sender<()>)>>,
+    /// After so many bytes in all nothing goes on.
+    held_at: Mutex<Option<u64>>,
+    let_on: Condvar,
 }
 
 impl Counts {
     fn waiting(&self) -> MutexGuard<'_, Option<(u64, Sender<()>)>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn held_at(&self) -> MutexGuard<'_, Option<u64>> {
+        self.held_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits while connections hang; whether this one did.
+    fn hung(&self) -> bool {
+        let mut hung = false;
+        let is_held =
+            |at: &mut Option<u64>| at.is_some_and(|at| at <= self.up.load(Ordering::SeqCst));
+        let held = self.let_on.wait_while(self.held_at(), |at| {
+            hung |= is_held(at);
+            is_held(at)
+        });
+        drop(held);
+        hung
     }
 
     fn tell(&self) {
@@ -75,6 +95,17 @@ impl Cutting {
         self.counts.tell();
     }
 
+    /// From so many bytes in all, connections hang.
+    pub fn hold_at(&self, bytes: u64) {
+        *self.counts.held_at() = Some(bytes);
+    }
+
+    /// Those that hang are lost, and new ones are carried as before.
+    pub fn let_on(&self) {
+        *self.counts.held_at() = None;
+        self.counts.let_on.notify_all();
+    }
+
     /// Connections that were cut.
     pub fn cuts(&self) -> u64 {
         self.counts.cuts.load(Ordering::SeqCst)
@@ -110,7 +141,7 @@ fn carry(mut phone: TcpStream, server: &str, every: usize, counts: &Counts) {
             let _ = up.shutdown(Shutdown::Both);
             return;
         };
-        if up.write_all(&buffer[..read]).is_err() {
+        if counts.hung() || up.write_all(&buffer[..read]).is_err() {
             break;
         }
         counts.up.fetch_add(read as u64, Ordering::SeqCst);

@@ -156,7 +156,7 @@ fn page(device: &Device, now: Moment, record: RecordId) -> Result<FindingDetail,
         row: names.finding(&row),
         facts: facts(&view),
         timeline: timeline(&view, &names),
-        steps: steps(device, now, record, &names)?,
+        steps: steps(device, now, &view, &names)?,
         evidence: evidence(device, &view)?,
         confided: confided
             .map(|one| Confidence {
@@ -232,10 +232,10 @@ pub(crate) fn timeline(view: &RecordView, names: &Names<'_>) -> Vec<TimelineRow>
 pub(crate) fn steps(
     device: &Device,
     now: Moment,
-    record: RecordId,
+    view: &RecordView,
     names: &Names<'_>,
 ) -> Result<Vec<Step>, PhoneError> {
-    let steps = device.steps(now, record)?.into_iter();
+    let steps = device.steps(now, view)?.into_iter();
     Ok(steps
         .map(|step| Step {
             word: step.word,

@@ -2,6 +2,7 @@
 //! path. Bytes of photos do not cross the border, thumbnails apart.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use shaodao_core::device::evidence::Shot;
 use shaodao_core::device::{Device, DeviceError, Draft, RecordView};
@@ -9,7 +10,7 @@ use shaodao_core::domain::action::Body;
 use shaodao_core::domain::evidence::Piece;
 use shaodao_core::store::StoreError;
 use shaodao_core::store::pieces::Form;
-use shaodao_core::sync::transport::Transport;
+use shaodao_core::sync::transport::{EvidenceReport, Transport};
 
 use crate::directory::Place;
 use crate::error::{PhoneError, Sentence};
@@ -116,32 +117,9 @@ impl Phone {
         link: Link,
     ) -> Result<EvidenceSent, PhoneError> {
         self.online(move |inside| async move {
-            let transport = transport(&inside).await?;
-            let hours = inside.hours.clone();
-            let mut phone = Shared(inside.clone());
-            let telling = inside.clone();
-            let sent = transport.send_evidence(
-                &mut phone,
-                setting,
-                link,
-                || hours.now(),
-                |_| telling.changed(),
-            );
-            let report = sent.await?;
-            inside.changed();
-            let waiting = report.waiting.into_iter();
-            Ok(EvidenceSent {
-                thumbnails: report.thumbnails as u64,
-                originals: report.originals as u64,
-                bytes_up: report.bytes_up,
-                waiting: waiting
-                    .map(|one| Sentence {
-                        code: one.code,
-                        zh: one.zh,
-                        en: one.en,
-                    })
-                    .collect(),
-            })
+            let mut so_far = EvidenceReport::default();
+            send(inside, setting, link, &mut so_far).await?;
+            Ok(so_far.into())
         })
         .await
     }
@@ -183,9 +161,44 @@ impl Phone {
         piece: EvidenceId,
         path: String,
     ) -> Result<(), PhoneError> {
+        self.save(record, piece, path, Form::Original).await
+    }
+
+    /// Writes a picture as a screen shows it, smaller than the original and without
+    /// what the camera added: from this phone, or else by way of the original from
+    /// the server. It lies there unencrypted: remove it after use.
+    pub async fn save_picture(
+        &self,
+        record: RecordId,
+        piece: EvidenceId,
+        path: String,
+    ) -> Result<(), PhoneError> {
+        self.save(record, piece, path, Form::Display).await
+    }
+
+    /// What is kept of pictures that have arrived.
+    pub async fn keeps(&self) -> Result<Keep, PhoneError> {
+        self.read(|device, _| Ok(device.keep()?)).await
+    }
+
+    /// Sets what is kept of pictures that have arrived, those here already included.
+    pub async fn set_keep(&self, keep: Keep) -> Result<(), PhoneError> {
+        self.write(move |device, _, _| Ok(device.set_keep(keep)?))
+            .await
+    }
+}
+
+impl Phone {
+    async fn save(
+        &self,
+        record: RecordId,
+        piece: EvidenceId,
+        path: String,
+        form: Form,
+    ) -> Result<(), PhoneError> {
         let write = move |device: &Device, now| {
             let piece = find(device, now, record, piece)?;
-            let Some(bytes) = device.look_at(&piece, Form::Original)? else {
+            let Some(bytes) = device.look_at(&piece, form)? else {
                 return Ok(Some(piece));
             };
             std::fs::write(&path, &bytes[..]).map_err(StoreError::from)?;
@@ -206,17 +219,6 @@ impl Phone {
             Some(_) => Err(DeviceError::EvidenceNotHere.into()),
         }
     }
-
-    /// What is kept of pictures that have arrived.
-    pub async fn keeps(&self) -> Result<Keep, PhoneError> {
-        self.read(|device, _| Ok(device.keep()?)).await
-    }
-
-    /// Sets what is kept of pictures that have arrived, those here already included.
-    pub async fn set_keep(&self, keep: Keep) -> Result<(), PhoneError> {
-        self.write(move |device, _, _| Ok(device.set_keep(keep)?))
-            .await
-    }
 }
 
 impl Attachment {
@@ -228,6 +230,50 @@ impl Attachment {
             taken_at_ms: self.taken_at_ms,
         })
     }
+}
+
+impl From<EvidenceReport> for EvidenceSent {
+    fn from(report: EvidenceReport) -> Self {
+        let waiting = report.waiting.into_iter();
+        Self {
+            thumbnails: report.thumbnails as u64,
+            originals: report.originals as u64,
+            bytes_up: report.bytes_up,
+            waiting: waiting
+                .map(|one| Sentence {
+                    code: one.code,
+                    zh: one.zh,
+                    en: one.en,
+                })
+                .collect(),
+        }
+    }
+}
+
+/// Sends what the server lacks, and keeps what was done so far where it stands.
+pub(crate) async fn send(
+    inside: Arc<Inside>,
+    setting: Setting,
+    link: Link,
+    so_far: &mut EvidenceReport,
+) -> Result<(), PhoneError> {
+    let transport = transport(&inside).await?;
+    let hours = inside.hours.clone();
+    let mut phone = Shared(inside.clone());
+    let telling = inside.clone();
+    let sent = transport.send_evidence(
+        &mut phone,
+        setting,
+        link,
+        || hours.now(),
+        |report| {
+            *so_far = report.clone();
+            telling.changed();
+        },
+    );
+    *so_far = sent.await?;
+    inside.changed();
+    Ok(())
 }
 
 async fn transport(inside: &Inside) -> Result<Transport, PhoneError> {

@@ -57,6 +57,8 @@ pub mod troubles;
 //
 pub mod sync;
 //
+pub mod background;
+//
 pub mod subscriptions;
 //
 pub mod storage;

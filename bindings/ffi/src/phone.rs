@@ -125,8 +125,25 @@ impl Phone {
         .await
     }
 
-    /// Uses the network, until it is told to stop or nobody awaits it any more.
+    /// Uses the network, when it is its turn, until it is told to stop or nobody
+    /// awaits it any more.
     pub(crate) async fn online<T, F>(
+        &self,
+        work: impl FnOnce(Arc<Inside>) -> F + Send + 'static,
+    ) -> Result<T, PhoneError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, PhoneError>> + Send + 'static,
+    {
+        self.until_stopped(|inside| async move {
+            let _network = inside.network.lock().await;
+            work(inside.clone()).await
+        })
+        .await
+    }
+
+    /// Goes on until it is told to stop or nobody awaits it any more.
+    pub(crate) async fn until_stopped<T, F>(
         &self,
         work: impl FnOnce(Arc<Inside>) -> F + Send + 'static,
     ) -> Result<T, PhoneError>
@@ -138,12 +155,8 @@ impl Phone {
         let mut stops = inside.stops.subscribe();
         let (_awaited, unwanted) = oneshot::channel::<()>();
         carry_out(async move {
-            let alone = async {
-                let _network = inside.network.lock().await;
-                work(inside.clone()).await
-            };
             tokio::select! {
-                done = alone => done,
+                done = work(inside) => done,
                 _ = stops.changed() => Err(PhoneError::cancelled()),
                 _ = unwanted => Err(PhoneError::cancelled()),
             }

@@ -394,7 +394,7 @@ impl<'a> Names<'a> {
             title: row.title.clone(),
             issued_at_ms: row.issued_at_ms,
             due_at_ms: row.due_at_ms,
-            light: self.device.light(self.now_ms, row.record)?,
+            light: self.device.light(self.now_ms, row)?,
             paused_until_ms: row.paused_until_ms,
             open_requests: row.open_requests,
             parent: row.parent,

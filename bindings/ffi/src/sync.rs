@@ -1,7 +1,6 @@
 //! Syncing, and how it stands.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use shaodao_core::device::DeviceError;
 use shaodao_core::domain::directory::DeviceState;
@@ -30,9 +29,6 @@ pub struct SyncDone {
     pub bytes_down: u64,
     /// What this phone did is not sent before a time; why.
     pub put_off: Option<Sentence>,
-    /// Everything was said on both sides; otherwise time ran out, and the next
-    /// sync goes on from here.
-    pub finished: bool,
 }
 
 /// How it stands between this phone and its server.
@@ -85,21 +81,7 @@ impl Phone {
         self.online(|inside| async move {
             let mut so_far = SyncReport::default();
             exchange(inside, &mut so_far).await?;
-            Ok(done(so_far, true))
-        })
-        .await
-    }
-
-    /// The same within the time that the system gives an app in the background;
-    /// what is left when it ends goes next time.
-    pub async fn run_background(&self, max_seconds: u32) -> Result<SyncDone, PhoneError> {
-        self.online(move |inside| async move {
-            let mut so_far = SyncReport::default();
-            let within = Duration::from_secs(max_seconds.into());
-            let ended = tokio::time::timeout(within, exchange(inside, &mut so_far)).await;
-            let finished = ended.is_ok();
-            ended.unwrap_or(Ok(()))?;
-            Ok(done(so_far, finished))
+            Ok(so_far.into())
         })
         .await
     }
@@ -143,7 +125,10 @@ impl Phone {
 }
 
 /// Syncs to the end, and keeps what was done so far where it stands.
-async fn exchange(inside: Arc<Inside>, so_far: &mut SyncReport) -> Result<(), PhoneError> {
+pub(crate) async fn exchange(
+    inside: Arc<Inside>,
+    so_far: &mut SyncReport,
+) -> Result<(), PhoneError> {
     let owner = inside.device.lock().await.device()?.owner().cloned();
     let owner = owner.ok_or(DeviceError::NotEnrolled)?;
     let transport = Transport::new(&owner.server)?;
@@ -196,15 +181,16 @@ impl Drop for Running {
     }
 }
 
-fn done(report: SyncReport, finished: bool) -> SyncDone {
-    SyncDone {
-        accepted: report.outcome.accepted as u64,
-        troubles: report.outcome.troubles.len() as u64,
-        received: report.outcome.pulled as u64,
-        requests: report.requests,
-        bytes_up: report.bytes_up,
-        bytes_down: report.bytes_down,
-        put_off: report.put_off.map(|it| explain::Sentence::from(&it).into()),
-        finished,
+impl From<SyncReport> for SyncDone {
+    fn from(report: SyncReport) -> Self {
+        Self {
+            accepted: report.outcome.accepted as u64,
+            troubles: report.outcome.troubles.len() as u64,
+            received: report.outcome.pulled as u64,
+            requests: report.requests,
+            bytes_up: report.bytes_up,
+            bytes_down: report.bytes_down,
+            put_off: report.put_off.map(|it| explain::Sentence::from(&it).into()),
+        }
     }
 }

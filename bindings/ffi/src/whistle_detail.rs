@@ -5,7 +5,7 @@ use shaodao_core::domain::deadline;
 use shaodao_core::domain::directory::Directory;
 use shaodao_core::domain::escalation::Case;
 use shaodao_core::domain::record::RecordState;
-use shaodao_core::domain::time::Moment;
+use shaodao_core::domain::time::{Judged, Moment};
 use shaodao_core::domain::whistle::{TargetState, WhistleState};
 use shaodao_core::explain;
 
@@ -38,6 +38,8 @@ pub struct TargetRow {
     pub feedback: Option<String>,
     /// From 1; a failed verification starts the next round.
     pub round: u32,
+    /// 未到场: must come, and has not although the report-in time has passed.
+    pub no_show: bool,
     /// When its rework is due, while one is awaited, Unix milliseconds.
     pub rework_due_at_ms: Option<i64>,
     /// Why it was excused, or declined.
@@ -78,6 +80,8 @@ pub struct SupervisionRow {
     pub reply_by_ms: i64,
     /// The answer, once there is one.
     pub reply: Option<String>,
+    /// It is missing, or came certainly too late.
+    pub overdue: bool,
 }
 
 /// The next level has taken over.
@@ -220,10 +224,10 @@ fn page(device: &Device, now: Moment, record: RecordId) -> Result<WhistleDetail,
         evidence: evidence(device, &view)?,
         findings,
         targets: targets
-            .map(|(key, it)| target(directory, state, (key, it), mine.contains(key)))
+            .map(|(key, it)| target(&names, state, (key, it), mine.contains(key)))
             .collect(),
         requests: requests(directory, state),
-        supervisions: supervisions(state),
+        supervisions: supervisions(&names, state),
         escalations: escalations(state),
         marked: state.marked().map(|mark| mark.cause.zh().to_owned()),
         heard: state
@@ -244,16 +248,18 @@ fn page(device: &Device, now: Moment, record: RecordId) -> Result<WhistleDetail,
             .map(|row| names.whistle(row))
             .collect::<Result<_, _>>()?,
         timeline: timeline(&view, &names),
-        steps: steps(device, now, record, &names)?,
+        steps: steps(device, now, &view, &names)?,
     })
 }
 
 fn target(
-    directory: &Directory,
+    names: &Names<'_>,
     whistle: &WhistleState,
     (key, state): (&str, &TargetState),
     mine: bool,
 ) -> TargetRow {
+    let directory = &*names.directory;
+    let policy = deadline::policy(whistle, Some(directory));
     TargetRow {
         party: key.to_owned(),
         name: side_name(directory, key),
@@ -264,6 +270,7 @@ fn target(
         heads: state.heads(),
         feedback: state.feedback.last().map(|deed| deed.text.clone()),
         round: state.round,
+        no_show: deadline::no_show(whistle, state, &policy, names.now_ms),
         rework_due_at_ms: deadline::rework_due(whistle, state, directory).map(|due| due.at_ms),
         excuse: state.excused.clone().or_else(|| state.declined.clone()),
     }
@@ -285,7 +292,8 @@ fn requests(directory: &Directory, state: &WhistleState) -> Vec<RequestRow> {
         .collect()
 }
 
-fn supervisions(state: &WhistleState) -> Vec<SupervisionRow> {
+fn supervisions(names: &Names<'_>, state: &WhistleState) -> Vec<SupervisionRow> {
+    let policy = deadline::policy(state, Some(&names.directory));
     let supervisions = state.supervisions.iter();
     supervisions
         .map(|it| SupervisionRow {
@@ -294,6 +302,7 @@ fn supervisions(state: &WhistleState) -> Vec<SupervisionRow> {
             text: it.deed.text.clone(),
             reply_by_ms: it.reply_by_ms,
             reply: it.reply.as_ref().map(|reply| reply.text.clone()),
+            overdue: deadline::reply(it, &policy, names.now_ms) == Some(Judged::Missed),
         })
         .collect()
 }

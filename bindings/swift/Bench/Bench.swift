@@ -3,7 +3,8 @@ import Shaodao
 
 private let rounds = 301
 
-/// `Bench FOLDER`: times two screens of the phone that the Kotlin bench made there.
+/// `Bench FOLDER`: prints the milliseconds of four screens of the phone that the Kotlin
+/// bench made there.
 @main struct Bench {
     static func main() async throws {
         let folder = CommandLine.arguments[1]
@@ -13,19 +14,31 @@ private let rounds = 301
             boot: nil
         ).open()
         let first = try await phone.findings(filter: FindingFilter()).rows[0].record
-        let list = try await median {
-            let page = try await phone.findings(filter: FindingFilter())
-            precondition(page.rows.count == 50)
-        }
-        let detail = try await median {
-            let page = try await phone.finding(finding: first)
-            precondition(page.row.record == first)
-        }
-        print(String(format: "Swift   list of 50  %8.3f ms   detail %8.3f ms", list, detail))
+        let times = [
+            try await median(rounds) {
+                let page = try await phone.findings(filter: FindingFilter())
+                precondition(page.rows.count == 50)
+            },
+            try await median(rounds) {
+                let page = try await phone.finding(finding: first)
+                precondition(page.row.record == first)
+            },
+            try await median(rounds) {
+                let page = try await phone.whistles(filter: WhistleFilter())
+                precondition(page.rows.count == 50)
+            },
+            try await median(rounds / 10) {
+                let todo = try await phone.todo()
+                precondition(!todo.isEmpty)
+            },
+        ]
+        print("Swift", times.map { String(format: "%.3f", $0) }.joined(separator: " "))
         try await phone.shutdown()
     }
 
-    private static func median(_ once: @Sendable () async throws -> Void) async throws -> Double {
+    private static func median(
+        _ rounds: Int, _ once: @Sendable () async throws -> Void
+    ) async throws -> Double {
         var taken: [Duration] = []
         for _ in 0..<rounds {
             taken.append(try await ContinuousClock().measure { try await once() })

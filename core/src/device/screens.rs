@@ -8,7 +8,6 @@ use crate::domain::action::Party;
 use crate::domain::deadline;
 use crate::domain::directory::Role;
 use crate::domain::finding::FindingStage;
-use crate::domain::ids::RecordId;
 use crate::domain::lease::Sight;
 use crate::domain::limit::Light;
 use crate::domain::record::RecordState;
@@ -30,9 +29,12 @@ impl Device {
     ///
     /// # Errors
     /// See [`DeviceError`].
-    pub fn light(&self, now_ms: i64, whistle: RecordId) -> Result<Option<Light>, DeviceError> {
+    pub fn light(&self, now_ms: i64, row: &WhistleSummary) -> Result<Option<Light>, DeviceError> {
+        if row.stage.is_over() {
+            return Ok(None);
+        }
         let directory = self.directory()?;
-        Ok(match self.show(whistle)?.state {
+        Ok(match self.show(row.record)?.state {
             RecordState::Whistle(state) => deadline::light(&state, &directory, now_ms),
             RecordState::Finding(_) => None,
         })

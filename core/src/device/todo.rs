@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{Device, DeviceError};
+use crate::domain::available::Viewer;
 use crate::domain::deadline;
 use crate::domain::escalation::Case;
 use crate::domain::finding::FindingStage;
@@ -40,6 +41,8 @@ impl Device {
     /// # Errors
     /// See [`DeviceError`].
     pub fn todo(&self, now: Moment) -> Result<Vec<ToDo>, DeviceError> {
+        let directory = self.directory()?;
+        let viewer = self.viewer(&directory, now)?;
         let mut waiting = Vec::new();
         let mut seen = BTreeSet::new();
         for (open, limit) in [(true, MOST), (false, NEWEST)] {
@@ -50,7 +53,7 @@ impl Device {
             };
             for row in self.whistles(now, &filter)? {
                 if seen.insert(row.record) {
-                    self.ask_about(now, row.record, &mut waiting)?;
+                    self.ask_about(&viewer, row.record, &mut waiting)?;
                 }
             }
         }
@@ -71,7 +74,7 @@ impl Device {
         ] {
             for row in self.findings(now, &filter)? {
                 if seen.insert(row.record) {
-                    self.ask_about(now, row.record, &mut waiting)?;
+                    self.ask_about(&viewer, row.record, &mut waiting)?;
                 }
             }
         }
@@ -80,33 +83,30 @@ impl Device {
 
     fn ask_about(
         &self,
-        now: Moment,
+        viewer: &Viewer<'_>,
         record: RecordId,
         waiting: &mut Vec<ToDo>,
     ) -> Result<(), DeviceError> {
-        let owner = self.owner.as_ref().ok_or(DeviceError::NotEnrolled)?;
         let view = self.show(record)?;
-        let now_ms = self.reading_ms(now)?;
+        let steps = self.steps_of(viewer, &view)?;
         let (mut due_at_ms, mut light) = (None, None);
-        let steps = self.steps(now, record)?;
         let questions = match &view.state {
             RecordState::Finding(finding) => {
                 let doubles = self.doubles(record)?;
                 of_finding(finding, !doubles.is_empty(), &steps)
             }
             RecordState::Whistle(whistle) => {
-                let directory = self.directory()?;
+                let directory = viewer.directory;
                 let carried = self.carried(whistle)?;
-                let due = deadline::due(whistle, Some(&directory));
-                due_at_ms = due.map(|due| due.at_ms);
-                light = deadline::light(whistle, &directory, now_ms);
+                due_at_ms = deadline::due(whistle, Some(directory)).map(|due| due.at_ms);
+                light = deadline::light(whistle, directory, viewer.claim.reading_ms());
                 let case = Case {
                     whistle: record,
                     state: whistle,
                     carried: &carried,
-                    directory: &directory,
+                    directory,
                 };
-                of_whistle(&case, &view.history, &owner.person, &steps)
+                of_whistle(&case, &view.history, viewer.person, &steps)
             }
         };
         waiting.extend(questions.into_iter().map(|waiting| ToDo {

@@ -131,19 +131,21 @@ pub fn capture(
     if left_out(Part::Judging) {
         return Ok(());
     }
-    let entry = Entry {
-        hash: EnvelopeHash([0; 32]),
-        person: action.person.clone(),
-        body: action.body.clone(),
-        claim,
-        received_at_ms: None,
-        seen: history.newest(),
-    };
     let is_new = history.entries().is_empty();
     let possible = content::check(action, directory)
         .and_then(|()| rights::permit(directory, device, action, state))
         .and_then(|()| content::fits(action, &claim, state, directory))
-        .and_then(|()| state.clone().apply(&entry, history));
+        .and_then(|()| {
+            let entry = Entry {
+                hash: EnvelopeHash([0; 32]),
+                person: action.person.clone(),
+                body: action.body.clone(),
+                claim,
+                received_at_ms: None,
+                seen: history.newest(),
+            };
+            state.clone().apply(&entry, history)
+        });
     possible.map_err(|reason| Refused {
         state: if is_new { "new" } else { state.stage_word() },
         action: action.body.word().to_owned(),

@@ -51,7 +51,7 @@ pub fn offered(
     if let Some(whistle) = whistle(&view.state, record, true_ms, person, rng) {
         return Some(whistle);
     }
-    let buttons = device.available(now, record).expect("buttons");
+    let buttons = device.available(now, &view).expect("buttons");
     let total: u32 = buttons.iter().map(|it| weight(&it.word)).sum();
     if total == 0 {
         return None;

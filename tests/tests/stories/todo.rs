@@ -47,7 +47,8 @@ fn todo(world: &mut World, person: &str) -> Vec<(RecordId, Waiting)> {
         record, waiting, ..
     } in &todo
     {
-        let steps = phone.device.steps(now, *record).expect("steps");
+        let view = phone.device.view(now, *record).expect("is shown");
+        let steps = phone.device.steps(now, &view).expect("steps");
         let answer = match waiting.question {
             Question::Reply => "reply",
             Question::Answer => "feedback",

@@ -87,7 +87,7 @@ impl Hand {
         let row = self.device.store().finding(record.record);
         let row = row.map_err(|error| Sentence::from(&error))?;
         let stage = row.map_or(record.state.stage_word(), |row| row.stage.word());
-        let next = self.device.steps(self.clock.now(), record.record);
+        let next = self.device.steps(self.clock.now(), &record);
         let next = next.map_err(|error| said(&error))?;
         let mut answer = view.record(&record, stage, &next);
         let (text, confided) = self.confidences(&record)?;

@@ -34,12 +34,15 @@ extension Phone {
         }
     }
 
-    /// `sync` that ends when its task is cancelled: a generated call does not hear
-    /// of that by itself.
-    public func syncUntilCancelled() async throws -> SyncDone {
+    /// A call that uses the network and ends when its task is cancelled, such as
+    /// `phone.untilCancelled { try await $0.sync() }`: a generated call does not hear
+    /// of that by itself. Whatever else uses the network then ends with it.
+    public func untilCancelled<Done: Sendable>(
+        _ call: @Sendable (Phone) async throws -> Done
+    ) async throws -> Done {
         try await withTaskCancellationHandler {
             try Task.checkCancellation()
-            return try await sync()
+            return try await call(self)
         } onCancel: {
             try? cancel()
         }

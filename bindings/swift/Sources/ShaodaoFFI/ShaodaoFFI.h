@@ -301,6 +301,11 @@ uint64_t uniffi_shaodao_fn_clone_phone(uint64_t handle, RustCallStatus *_Nonnull
 void uniffi_shaodao_fn_free_phone(uint64_t handle, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_SHAODAO_FN_METHOD_PHONE_RUN_BACKGROUND
+#define UNIFFI_FFIDEF_UNIFFI_SHAODAO_FN_METHOD_PHONE_RUN_BACKGROUND
+uint64_t uniffi_shaodao_fn_method_phone_run_background(uint64_t ptr, uint32_t max_seconds, RustBuffer setting, RustBuffer link
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_SHAODAO_FN_METHOD_PHONE_FIND
 #define UNIFFI_FFIDEF_UNIFFI_SHAODAO_FN_METHOD_PHONE_FIND
 uint64_t uniffi_shaodao_fn_method_phone_find(uint64_t ptr, RustBuffer name
@@ -389,6 +394,11 @@ uint64_t uniffi_shaodao_fn_method_phone_keeps(uint64_t ptr
 #ifndef UNIFFI_FFIDEF_UNIFFI_SHAODAO_FN_METHOD_PHONE_SAVE_EVIDENCE
 #define UNIFFI_FFIDEF_UNIFFI_SHAODAO_FN_METHOD_PHONE_SAVE_EVIDENCE
 uint64_t uniffi_shaodao_fn_method_phone_save_evidence(uint64_t ptr, RustBuffer record, RustBuffer piece, RustBuffer path
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_SHAODAO_FN_METHOD_PHONE_SAVE_PICTURE
+#define UNIFFI_FFIDEF_UNIFFI_SHAODAO_FN_METHOD_PHONE_SAVE_PICTURE
+uint64_t uniffi_shaodao_fn_method_phone_save_picture(uint64_t ptr, RustBuffer record, RustBuffer piece, RustBuffer path
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_SHAODAO_FN_METHOD_PHONE_SEND_EVIDENCE
@@ -499,11 +509,6 @@ uint64_t uniffi_shaodao_fn_method_phone_storage(uint64_t ptr
 #ifndef UNIFFI_FFIDEF_UNIFFI_SHAODAO_FN_METHOD_PHONE_SUBSCRIBE
 #define UNIFFI_FFIDEF_UNIFFI_SHAODAO_FN_METHOD_PHONE_SUBSCRIBE
 uint64_t uniffi_shaodao_fn_method_phone_subscribe(uint64_t ptr, uint64_t listener, RustCallStatus *_Nonnull out_status
-);
-#endif
-#ifndef UNIFFI_FFIDEF_UNIFFI_SHAODAO_FN_METHOD_PHONE_RUN_BACKGROUND
-#define UNIFFI_FFIDEF_UNIFFI_SHAODAO_FN_METHOD_PHONE_RUN_BACKGROUND
-uint64_t uniffi_shaodao_fn_method_phone_run_background(uint64_t ptr, uint32_t max_seconds
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_SHAODAO_FN_METHOD_PHONE_STATUS
@@ -984,6 +989,12 @@ uint16_t uniffi_shaodao_checksum_func_whistle_stage_words(void
 
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_SHAODAO_CHECKSUM_METHOD_PHONE_RUN_BACKGROUND
+#define UNIFFI_FFIDEF_UNIFFI_SHAODAO_CHECKSUM_METHOD_PHONE_RUN_BACKGROUND
+uint16_t uniffi_shaodao_checksum_method_phone_run_background(void
+
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_SHAODAO_CHECKSUM_METHOD_PHONE_FIND
 #define UNIFFI_FFIDEF_UNIFFI_SHAODAO_CHECKSUM_METHOD_PHONE_FIND
 uint16_t uniffi_shaodao_checksum_method_phone_find(void
@@ -1089,6 +1100,12 @@ uint16_t uniffi_shaodao_checksum_method_phone_keeps(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_SHAODAO_CHECKSUM_METHOD_PHONE_SAVE_EVIDENCE
 #define UNIFFI_FFIDEF_UNIFFI_SHAODAO_CHECKSUM_METHOD_PHONE_SAVE_EVIDENCE
 uint16_t uniffi_shaodao_checksum_method_phone_save_evidence(void
+
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_SHAODAO_CHECKSUM_METHOD_PHONE_SAVE_PICTURE
+#define UNIFFI_FFIDEF_UNIFFI_SHAODAO_CHECKSUM_METHOD_PHONE_SAVE_PICTURE
+uint16_t uniffi_shaodao_checksum_method_phone_save_picture(void
 
 );
 #endif
@@ -1221,12 +1238,6 @@ uint16_t uniffi_shaodao_checksum_method_phone_storage(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_SHAODAO_CHECKSUM_METHOD_PHONE_SUBSCRIBE
 #define UNIFFI_FFIDEF_UNIFFI_SHAODAO_CHECKSUM_METHOD_PHONE_SUBSCRIBE
 uint16_t uniffi_shaodao_checksum_method_phone_subscribe(void
-
-);
-#endif
-#ifndef UNIFFI_FFIDEF_UNIFFI_SHAODAO_CHECKSUM_METHOD_PHONE_RUN_BACKGROUND
-#define UNIFFI_FFIDEF_UNIFFI_SHAODAO_CHECKSUM_METHOD_PHONE_RUN_BACKGROUND
-uint16_t uniffi_shaodao_checksum_method_phone_run_background(void
 
 );
 #endif

@@ -646,6 +646,14 @@ fileprivate struct FfiConverterData: FfiConverterRustBuffer {
 public protocol PhoneProtocol: AnyObject, Sendable {
 
     /**
+     * Uses the time that the system gives an app in the background: actions first,
+     * then thumbnails, then originals as the owner's setting and the present
+     * connection allow. Ends after `max_seconds`, waiting for another call that
+     * uses the network included.
+     */
+    func runBackground(maxSeconds: UInt32, setting: Setting, link: Link) async throws  -> BackgroundDone
+
+    /**
      * The record with this number, or whose id begins so; none if there is none
      * or more than one.
      */
@@ -739,6 +747,13 @@ public protocol PhoneProtocol: AnyObject, Sendable {
      * else from the server. It lies there unencrypted: remove it after use.
      */
     func saveEvidence(record: RecordId, piece: EvidenceId, path: String) async throws
+
+    /**
+     * Writes a picture as a screen shows it, smaller than the original and without
+     * what the camera added: from this phone, or else by way of the original from
+     * the server. It lies there unencrypted: remove it after use.
+     */
+    func savePicture(record: RecordId, piece: EvidenceId, path: String) async throws
 
     /**
      * Sends what the server lacks of this phone's evidence, as the owner's setting
@@ -865,12 +880,6 @@ public protocol PhoneProtocol: AnyObject, Sendable {
     func subscribe(listener: ChangeListener) throws  -> Subscription
 
     /**
-     * The same within the time that the system gives an app in the background;
-     * what is left when it ends goes next time.
-     */
-    func runBackground(maxSeconds: UInt32) async throws  -> SyncDone
-
-    /**
      * How it stands between this phone and its server.
      */
     func status() async throws  -> SyncStatus
@@ -983,6 +992,28 @@ open class Phone: PhoneProtocol, @unchecked Sendable {
 
 
 
+
+    /**
+     * Uses the time that the system gives an app in the background: actions first,
+     * then thumbnails, then originals as the owner's setting and the present
+     * connection allow. Ends after `max_seconds`, waiting for another call that
+     * uses the network included.
+     */
+open func runBackground(maxSeconds: UInt32, setting: Setting, link: Link)async throws  -> BackgroundDone  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_shaodao_fn_method_phone_run_background(
+                        self.uniffiCloneHandle(),FfiConverterUInt32.lower(maxSeconds),FfiConverterTypeSetting_lower(setting),FfiConverterTypeLink_lower(link)
+                )
+            },
+            pollFunc: ffi_shaodao_rust_future_poll_rust_buffer,
+            completeFunc: ffi_shaodao_rust_future_complete_rust_buffer,
+            freeFunc: ffi_shaodao_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterTypeBackgroundDone_lift,
+            errorHandler: FfiConverterTypePhoneError_lift
+        )
+}
 
     /**
      * The record with this number, or whose id begins so; none if there is none
@@ -1320,6 +1351,27 @@ open func saveEvidence(record: RecordId, piece: EvidenceId, path: String)async t
         try  await uniffiRustCallAsync(
             rustFutureFunc: {
                 uniffi_shaodao_fn_method_phone_save_evidence(
+                        self.uniffiCloneHandle(),FfiConverterTypeRecordId_lower(record),FfiConverterTypeEvidenceId_lower(piece),FfiConverterString.lower(path)
+                )
+            },
+            pollFunc: ffi_shaodao_rust_future_poll_void,
+            completeFunc: ffi_shaodao_rust_future_complete_void,
+            freeFunc: ffi_shaodao_rust_future_free_void,
+            liftFunc: { $0 },
+            errorHandler: FfiConverterTypePhoneError_lift
+        )
+}
+
+    /**
+     * Writes a picture as a screen shows it, smaller than the original and without
+     * what the camera added: from this phone, or else by way of the original from
+     * the server. It lies there unencrypted: remove it after use.
+     */
+open func savePicture(record: RecordId, piece: EvidenceId, path: String)async throws   {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_shaodao_fn_method_phone_save_picture(
                         self.uniffiCloneHandle(),FfiConverterTypeRecordId_lower(record),FfiConverterTypeEvidenceId_lower(piece),FfiConverterString.lower(path)
                 )
             },
@@ -1747,26 +1799,6 @@ open func subscribe(listener: ChangeListener)throws  -> Subscription  {
         FfiConverterCallbackInterfaceChangeListener_lower(listener),uniffiCallStatus
     )
 })
-}
-
-    /**
-     * The same within the time that the system gives an app in the background;
-     * what is left when it ends goes next time.
-     */
-open func runBackground(maxSeconds: UInt32)async throws  -> SyncDone  {
-    return
-        try  await uniffiRustCallAsync(
-            rustFutureFunc: {
-                uniffi_shaodao_fn_method_phone_run_background(
-                        self.uniffiCloneHandle(),FfiConverterUInt32.lower(maxSeconds)
-                )
-            },
-            pollFunc: ffi_shaodao_rust_future_poll_rust_buffer,
-            completeFunc: ffi_shaodao_rust_future_complete_rust_buffer,
-            freeFunc: ffi_shaodao_rust_future_free_rust_buffer,
-            liftFunc: FfiConverterTypeSyncDone_lift,
-            errorHandler: FfiConverterTypePhoneError_lift
-        )
 }
 
     /**
@@ -2330,6 +2362,89 @@ public func FfiConverterTypeAttachment_lift(_ buf: RustBuffer) throws -> Attachm
 #endif
 public func FfiConverterTypeAttachment_lower(_ value: Attachment) -> RustBuffer {
     return FfiConverterTypeAttachment.lower(value)
+}
+
+
+/**
+ * What was done in the background.
+ */
+public struct BackgroundDone: Equatable, Hashable {
+    /**
+     * What both sides said.
+     */
+    public var synced: SyncDone
+    /**
+     * What went of this phone's evidence; of a piece that was cut, nothing is
+     * counted yet.
+     */
+    public var sent: EvidenceSent
+    /**
+     * Everything was said, and everything sent that the setting and the connection
+     * let through; otherwise time ran out, and the next time goes on from here.
+     */
+    public var finished: Bool
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * What both sides said.
+         */synced: SyncDone,
+        /**
+         * What went of this phone's evidence; of a piece that was cut, nothing is
+         * counted yet.
+         */sent: EvidenceSent,
+        /**
+         * Everything was said, and everything sent that the setting and the connection
+         * let through; otherwise time ran out, and the next time goes on from here.
+         */finished: Bool) {
+        self.synced = synced
+        self.sent = sent
+        self.finished = finished
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension BackgroundDone: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeBackgroundDone: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> BackgroundDone {
+        return
+            try BackgroundDone(
+                synced: FfiConverterTypeSyncDone.read(from: &buf),
+                sent: FfiConverterTypeEvidenceSent.read(from: &buf),
+                finished: FfiConverterBool.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: BackgroundDone, into buf: inout [UInt8]) {
+        FfiConverterTypeSyncDone.write(value.synced, into: &buf)
+        FfiConverterTypeEvidenceSent.write(value.sent, into: &buf)
+        FfiConverterBool.write(value.finished, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeBackgroundDone_lift(_ buf: RustBuffer) throws -> BackgroundDone {
+    return try FfiConverterTypeBackgroundDone.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeBackgroundDone_lower(_ value: BackgroundDone) -> RustBuffer {
+    return FfiConverterTypeBackgroundDone.lower(value)
 }
 
 
@@ -6401,6 +6516,10 @@ public struct SupervisionRow: Equatable, Hashable {
      * The answer, once there is one.
      */
     public var reply: String?
+    /**
+     * It is missing, or came certainly too late.
+     */
+    public var overdue: Bool
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
@@ -6419,12 +6538,16 @@ public struct SupervisionRow: Equatable, Hashable {
          */replyByMs: Int64,
         /**
          * The answer, once there is one.
-         */reply: String?) {
+         */reply: String?,
+        /**
+         * It is missing, or came certainly too late.
+         */overdue: Bool) {
         self.supervision = supervision
         self.party = party
         self.text = text
         self.replyByMs = replyByMs
         self.reply = reply
+        self.overdue = overdue
     }
 
 
@@ -6447,7 +6570,8 @@ public struct FfiConverterTypeSupervisionRow: FfiConverterRustBuffer {
                 party: FfiConverterString.read(from: &buf),
                 text: FfiConverterString.read(from: &buf),
                 replyByMs: FfiConverterInt64.read(from: &buf),
-                reply: FfiConverterOptionString.read(from: &buf)
+                reply: FfiConverterOptionString.read(from: &buf),
+                overdue: FfiConverterBool.read(from: &buf)
         )
     }
 
@@ -6457,6 +6581,7 @@ public struct FfiConverterTypeSupervisionRow: FfiConverterRustBuffer {
         FfiConverterString.write(value.text, into: &buf)
         FfiConverterInt64.write(value.replyByMs, into: &buf)
         FfiConverterOptionString.write(value.reply, into: &buf)
+        FfiConverterBool.write(value.overdue, into: &buf)
     }
 }
 
@@ -6508,11 +6633,6 @@ public struct SyncDone: Equatable, Hashable {
      * What this phone did is not sent before a time; why.
      */
     public var putOff: Sentence?
-    /**
-     * Everything was said on both sides; otherwise time ran out, and the next
-     * sync goes on from here.
-     */
-    public var finished: Bool
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
@@ -6537,11 +6657,7 @@ public struct SyncDone: Equatable, Hashable {
          */bytesDown: UInt64,
         /**
          * What this phone did is not sent before a time; why.
-         */putOff: Sentence?,
-        /**
-         * Everything was said on both sides; otherwise time ran out, and the next
-         * sync goes on from here.
-         */finished: Bool) {
+         */putOff: Sentence?) {
         self.accepted = accepted
         self.troubles = troubles
         self.received = received
@@ -6549,7 +6665,6 @@ public struct SyncDone: Equatable, Hashable {
         self.bytesUp = bytesUp
         self.bytesDown = bytesDown
         self.putOff = putOff
-        self.finished = finished
     }
 
 
@@ -6574,8 +6689,7 @@ public struct FfiConverterTypeSyncDone: FfiConverterRustBuffer {
                 requests: FfiConverterUInt32.read(from: &buf),
                 bytesUp: FfiConverterUInt64.read(from: &buf),
                 bytesDown: FfiConverterUInt64.read(from: &buf),
-                putOff: FfiConverterOptionTypeSentence.read(from: &buf),
-                finished: FfiConverterBool.read(from: &buf)
+                putOff: FfiConverterOptionTypeSentence.read(from: &buf)
         )
     }
 
@@ -6587,7 +6701,6 @@ public struct FfiConverterTypeSyncDone: FfiConverterRustBuffer {
         FfiConverterUInt64.write(value.bytesUp, into: &buf)
         FfiConverterUInt64.write(value.bytesDown, into: &buf)
         FfiConverterOptionTypeSentence.write(value.putOff, into: &buf)
-        FfiConverterBool.write(value.finished, into: &buf)
     }
 }
 
@@ -6873,6 +6986,10 @@ public struct TargetRow: Equatable, Hashable {
      */
     public var round: UInt32
     /**
+     * 未到场: must come, and has not although the report-in time has passed.
+     */
+    public var noShow: Bool
+    /**
      * When its rework is due, while one is awaited, Unix milliseconds.
      */
     public var reworkDueAtMs: Int64?
@@ -6912,6 +7029,9 @@ public struct TargetRow: Equatable, Hashable {
          * From 1; a failed verification starts the next round.
          */round: UInt32,
         /**
+         * 未到场: must come, and has not although the report-in time has passed.
+         */noShow: Bool,
+        /**
          * When its rework is due, while one is awaited, Unix milliseconds.
          */reworkDueAtMs: Int64?,
         /**
@@ -6926,6 +7046,7 @@ public struct TargetRow: Equatable, Hashable {
         self.heads = heads
         self.feedback = feedback
         self.round = round
+        self.noShow = noShow
         self.reworkDueAtMs = reworkDueAtMs
         self.excuse = excuse
     }
@@ -6955,6 +7076,7 @@ public struct FfiConverterTypeTargetRow: FfiConverterRustBuffer {
                 heads: FfiConverterUInt32.read(from: &buf),
                 feedback: FfiConverterOptionString.read(from: &buf),
                 round: FfiConverterUInt32.read(from: &buf),
+                noShow: FfiConverterBool.read(from: &buf),
                 reworkDueAtMs: FfiConverterOptionInt64.read(from: &buf),
                 excuse: FfiConverterOptionString.read(from: &buf)
         )
@@ -6970,6 +7092,7 @@ public struct FfiConverterTypeTargetRow: FfiConverterRustBuffer {
         FfiConverterUInt32.write(value.heads, into: &buf)
         FfiConverterOptionString.write(value.feedback, into: &buf)
         FfiConverterUInt32.write(value.round, into: &buf)
+        FfiConverterBool.write(value.noShow, into: &buf)
         FfiConverterOptionInt64.write(value.reworkDueAtMs, into: &buf)
         FfiConverterOptionString.write(value.excuse, into: &buf)
     }
@@ -13579,6 +13702,9 @@ private let initializationResult: InitializationResult = {
     if (uniffi_shaodao_checksum_func_whistle_stage_words() != 53808) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_shaodao_checksum_method_phone_run_background() != 60521) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_shaodao_checksum_method_phone_find() != 21768) {
         return InitializationResult.apiChecksumMismatch
     }
@@ -13631,6 +13757,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_shaodao_checksum_method_phone_save_evidence() != 44301) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_shaodao_checksum_method_phone_save_picture() != 25945) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_shaodao_checksum_method_phone_send_evidence() != 65159) {
@@ -13697,9 +13826,6 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_shaodao_checksum_method_phone_subscribe() != 22071) {
-        return InitializationResult.apiChecksumMismatch
-    }
-    if (uniffi_shaodao_checksum_method_phone_run_background() != 11775) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_shaodao_checksum_method_phone_status() != 32757) {

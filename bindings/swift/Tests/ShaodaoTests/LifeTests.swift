@@ -10,7 +10,7 @@ final class LifeTests: Story {
         let phone = try await enrolled(xiao)
         _ = try await phone.report(form: leak("漏气"))
         server.freeze()
-        let sync = Task { try await phone.syncUntilCancelled() }
+        let sync = Task { try await phone.untilCancelled { try await $0.sync() } }
         try await until(phone) { $0.inFlight == 1 }
         _ = try await phone.report(form: leak("又漏气"))
         let total = try await phone.findings(filter: FindingFilter()).total
@@ -25,12 +25,11 @@ final class LifeTests: Story {
         try phone.cancel()
         let told = try await error { _ = try await again.value }
         guard case .Cancelled = told else { return XCTFail("\(told)") }
-        let late = try await phone.runBackground(maxSeconds: 0)
+        let late = try await phone.runBackground(maxSeconds: 0, setting: .now, link: .wifi)
         XCTAssertFalse(late.finished)
 
         server.wake()
-        let done = try await phone.sync()
-        XCTAssertTrue(done.finished)
+        _ = try await phone.sync()
         let pending = try await phone.status().pending
         XCTAssertEqual(pending, 0)
         try await phone.shutdown()
@@ -47,8 +46,8 @@ final class LifeTests: Story {
         try await phone.resume()
         let total = try await phone.findings(filter: FindingFilter()).total
         XCTAssertEqual(total, 1)
-        let done = try await phone.runBackground(maxSeconds: 60)
-        XCTAssertEqual(done.accepted, 1)
+        let done = try await phone.runBackground(maxSeconds: 60, setting: .now, link: .wifi)
+        XCTAssertEqual(done.synced.accepted, 1)
         let room = try await phone.storage()
         XCTAssertGreaterThan(room.databaseBytes, 0)
         _ = try await phone.purge(aside: false)
@@ -93,37 +92,43 @@ final class LifeTests: Story {
         let changes = try phone.changes()
         let told = Task { await changes.first { _ in true } != nil }
         let changing = Task {
-            while !Task.isCancelled {
-                try await phone.suspend()
-                try await phone.resume()
-            }
+            while !Task.isCancelled { try await change(phone) }
         }
         let heard = await told.value
         XCTAssertTrue(heard)
         changing.cancel()
         _ = await changing.result
+
+        let (stays, left) = (Count(), Count())
+        let subscription = try phone.subscribe(listener: Counting(stays))
+        try phone.subscribe(listener: Counting(left)).cancel()
+        let before = left.number
+        for _ in 1...3 {
+            let soFar = stays.number
+            while stays.number == soFar { try await change(phone) }
+        }
+        XCTAssertEqual(left.number, before)
+        try subscription.cancel()
         try await phone.shutdown()
     }
 
     /// Ten thousand handles opened and closed leave nothing behind.
     func testNothingLeaks() async throws {
         let phone = try await open("nobody")
-        for _ in 1...2_000 { _ = try phone.subscribe(listener: Deaf()) }
+        let held = Count()
+        func openAndClose(_ times: Int) async throws {
+            for _ in 1...times { _ = try phone.subscribe(listener: Deaf(held)) }
+            // Until the library has let every listener go.
+            while held.number > 0 { _ = try await phone.mended() }
+        }
+        try await openAndClose(2_000)
         let before = try (residentMiB(), openFiles())
-        for _ in 1...10_000 { _ = try phone.subscribe(listener: Deaf()) }
+        try await openAndClose(10_000)
         for nth in 1...20 { try await open("phone \(nth)").shutdown() }
         let after = try (residentMiB(), openFiles())
         XCTAssertLessThan(after.0 - before.0, 64, "MiB more")
         XCTAssertEqual(after.1, before.1, "open files")
         try await phone.shutdown()
-    }
-
-    private func until(
-        _ phone: Phone, _ wanted: @Sendable (SyncStatus) -> Bool
-    ) async throws {
-        for try await status in phone.watch({ try await $0.status() }) where wanted(status) {
-            return
-        }
     }
 
     private func openFiles() throws -> Int {
@@ -142,6 +147,47 @@ final class LifeTests: Story {
     }
 }
 
+/// Something that listeners are told of.
+private func change(_ phone: Phone) async throws {
+    try await phone.suspend()
+    try await phone.resume()
+}
+
+/// How many of something there are, or have been.
+private final class Count: @unchecked Sendable {
+    private let lock = NSLock()
+    private var so = 0
+
+    var number: Int { lock.withLock { so } }
+
+    func add(_ more: Int) {
+        lock.withLock { so += more }
+    }
+}
+
 private final class Deaf: ChangeListener {
+    private let held: Count
+
+    init(_ held: Count) {
+        self.held = held
+        held.add(1)
+    }
+
+    deinit {
+        held.add(-1)
+    }
+
     func lookAgain() {}
+}
+
+private final class Counting: ChangeListener {
+    private let told: Count
+
+    init(_ told: Count) {
+        self.told = told
+    }
+
+    func lookAgain() {
+        told.add(1)
+    }
 }

@@ -155,6 +155,15 @@ class Story: XCTestCase {
         return phone
     }
 
+    /// Waits until it stands so between a phone and the server.
+    func until(
+        _ phone: Phone, _ wanted: @Sendable (SyncStatus) -> Bool
+    ) async throws {
+        for try await status in phone.watch({ try await $0.status() }) where wanted(status) {
+            return
+        }
+    }
+
     /// The error of a call that has to fail.
     func error(_ call: () async throws -> Void) async throws -> PhoneError {
         do {

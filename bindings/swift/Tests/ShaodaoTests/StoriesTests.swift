@@ -61,7 +61,6 @@ final class StoriesTests: Story {
         try await server.setClock(hours.now)
         let done = try await phone.sync()
         XCTAssertEqual(done.accepted, 6)
-        XCTAssertTrue(done.finished)
         status = try await phone.status()
         XCTAssertEqual(status.pending, 0)
         XCTAssertNotNil(status.lastContactMs)
@@ -187,8 +186,47 @@ final class StoriesTests: Story {
         try await secretary.saveEvidence(record: finding, piece: seen.piece, path: copy.path)
         XCTAssertEqual(
             try Data(contentsOf: copy), try Data(contentsOf: URL(fileURLWithPath: photo)))
+        try await secretary.savePicture(record: finding, piece: seen.piece, path: copy.path)
+        XCTAssertEqual(try Data(contentsOf: copy).prefix(3), Data([0xff, 0xd8, 0xff]))
         try await secretary.shutdown()
         try await member.shutdown()
+    }
+
+    /// The system gives the app a second while the server hangs, then a minute without
+    /// Wi-Fi, then one with it: nothing is lost, and the photo waits for the connection
+    /// that its owner wants.
+    func testWhatHappensInTheBackground() async throws {
+        let phone = try await enrolled(xiao)
+        let finding = try await phone.report(form: leak("漏气")).record
+        let photo = Attachment(path: "../photo/scene.png", shows: .scene)
+        _ = try await phone.attach(record: finding, files: [photo])
+        server.freeze()
+        // A sync that hangs holds the network; waiting for it counts, too.
+        let hanging = Task { try await phone.sync() }
+        try await until(phone) { $0.inFlight == 2 }
+        let cut = try await phone.runBackground(maxSeconds: 1, setting: .wifi, link: .wifi)
+        XCTAssertFalse(cut.finished)
+        XCTAssertEqual([cut.synced.accepted, cut.sent.originals], [0, 0])
+        try phone.cancel()
+        _ = try await error { _ = try await hanging.value }
+        let pending = try await phone.status().pending
+        XCTAssertEqual(pending, 2)
+        server.wake()
+
+        var done = try await phone.runBackground(maxSeconds: 60, setting: .wifi, link: .mobile)
+        XCTAssertTrue(done.finished)
+        XCTAssertEqual(done.synced.accepted, 2)
+        XCTAssertEqual([done.sent.thumbnails, done.sent.originals], [1, 0])
+        var arrival = try await phone.finding(finding: finding).evidence[0].arrival
+        XCTAssertEqual(arrival, .onPhone)
+
+        done = try await phone.runBackground(maxSeconds: 60, setting: .wifi, link: .wifi)
+        XCTAssertEqual([done.sent.thumbnails, done.sent.originals], [0, 1])
+        arrival = try await phone.finding(finding: finding).evidence[0].arrival
+        XCTAssertEqual(arrival, .atServer)
+        done = try await phone.runBackground(maxSeconds: 60, setting: .now, link: .wifi)
+        XCTAssertEqual(done.sent.bytesUp, 0)
+        try await phone.shutdown()
     }
 
     /// What is not possible is refused at once; what has become impossible comes back

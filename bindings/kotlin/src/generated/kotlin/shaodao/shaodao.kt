@@ -772,6 +772,8 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_shaodao_checksum_func_whistle_stage_words(
     ): Int
+    external fun uniffi_shaodao_checksum_method_phone_run_background(
+    ): Int
     external fun uniffi_shaodao_checksum_method_phone_find(
     ): Int
     external fun uniffi_shaodao_checksum_method_phone_finding(
@@ -807,6 +809,8 @@ internal object IntegrityCheckingUniffiLib {
     external fun uniffi_shaodao_checksum_method_phone_keeps(
     ): Int
     external fun uniffi_shaodao_checksum_method_phone_save_evidence(
+    ): Int
+    external fun uniffi_shaodao_checksum_method_phone_save_picture(
     ): Int
     external fun uniffi_shaodao_checksum_method_phone_send_evidence(
     ): Int
@@ -851,8 +855,6 @@ internal object IntegrityCheckingUniffiLib {
     external fun uniffi_shaodao_checksum_method_phone_storage(
     ): Int
     external fun uniffi_shaodao_checksum_method_phone_subscribe(
-    ): Int
-    external fun uniffi_shaodao_checksum_method_phone_run_background(
     ): Int
     external fun uniffi_shaodao_checksum_method_phone_status(
     ): Int
@@ -911,6 +913,8 @@ internal object UniffiLib {
     ): Long
     external fun uniffi_shaodao_fn_free_phone(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): Unit
+    external fun uniffi_shaodao_fn_method_phone_run_background(`ptr`: Long,`maxSeconds`: Int,`setting`: RustBuffer.ByValue,`link`: RustBuffer.ByValue,
+    ): Long
     external fun uniffi_shaodao_fn_method_phone_find(`ptr`: Long,`name`: RustBuffer.ByValue,
     ): Long
     external fun uniffi_shaodao_fn_method_phone_finding(`ptr`: Long,`finding`: RustBuffer.ByValue,
@@ -946,6 +950,8 @@ internal object UniffiLib {
     external fun uniffi_shaodao_fn_method_phone_keeps(`ptr`: Long,
     ): Long
     external fun uniffi_shaodao_fn_method_phone_save_evidence(`ptr`: Long,`record`: RustBuffer.ByValue,`piece`: RustBuffer.ByValue,`path`: RustBuffer.ByValue,
+    ): Long
+    external fun uniffi_shaodao_fn_method_phone_save_picture(`ptr`: Long,`record`: RustBuffer.ByValue,`piece`: RustBuffer.ByValue,`path`: RustBuffer.ByValue,
     ): Long
     external fun uniffi_shaodao_fn_method_phone_send_evidence(`ptr`: Long,`setting`: RustBuffer.ByValue,`link`: RustBuffer.ByValue,
     ): Long
@@ -990,8 +996,6 @@ internal object UniffiLib {
     external fun uniffi_shaodao_fn_method_phone_storage(`ptr`: Long,
     ): Long
     external fun uniffi_shaodao_fn_method_phone_subscribe(`ptr`: Long,`listener`: Long,uniffi_out_err: UniffiRustCallStatus,
-    ): Long
-    external fun uniffi_shaodao_fn_method_phone_run_background(`ptr`: Long,`maxSeconds`: Int,
     ): Long
     external fun uniffi_shaodao_fn_method_phone_status(`ptr`: Long,
     ): Long
@@ -1206,6 +1210,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_shaodao_checksum_func_whistle_stage_words() and 0xFFFF) != 53808) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_shaodao_checksum_method_phone_run_background() and 0xFFFF) != 60521) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_shaodao_checksum_method_phone_find() and 0xFFFF) != 21768) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
@@ -1258,6 +1265,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_shaodao_checksum_method_phone_save_evidence() and 0xFFFF) != 44301) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_shaodao_checksum_method_phone_save_picture() and 0xFFFF) != 25945) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_shaodao_checksum_method_phone_send_evidence() and 0xFFFF) != 65159) {
@@ -1324,9 +1334,6 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_shaodao_checksum_method_phone_subscribe() and 0xFFFF) != 22071) {
-        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
-    }
-    if ((lib.uniffi_shaodao_checksum_method_phone_run_background() and 0xFFFF) != 11775) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_shaodao_checksum_method_phone_status() and 0xFFFF) != 32757) {
@@ -1923,6 +1930,14 @@ public object FfiConverterByteArray: FfiConverterRustBuffer<ByteArray> {
 public interface PhoneInterface {
 
     /**
+     * Uses the time that the system gives an app in the background: actions first,
+     * then thumbnails, then originals as the owner's setting and the present
+     * connection allow. Ends after `max_seconds`, waiting for another call that
+     * uses the network included.
+     */
+    suspend fun `runBackground`(`maxSeconds`: kotlin.UInt, `setting`: Setting, `link`: Link): BackgroundDone
+
+    /**
      * The record with this number, or whose id begins so; none if there is none
      * or more than one.
      */
@@ -2016,6 +2031,13 @@ public interface PhoneInterface {
      * else from the server. It lies there unencrypted: remove it after use.
      */
     suspend fun `saveEvidence`(`record`: RecordId, `piece`: EvidenceId, `path`: kotlin.String)
+
+    /**
+     * Writes a picture as a screen shows it, smaller than the original and without
+     * what the camera added: from this phone, or else by way of the original from
+     * the server. It lies there unencrypted: remove it after use.
+     */
+    suspend fun `savePicture`(`record`: RecordId, `piece`: EvidenceId, `path`: kotlin.String)
 
     /**
      * Sends what the server lacks of this phone's evidence, as the owner's setting
@@ -2140,12 +2162,6 @@ public interface PhoneInterface {
      * begins or ends included.
      */
     fun `subscribe`(`listener`: ChangeListener): Subscription
-
-    /**
-     * The same within the time that the system gives an app in the background;
-     * what is left when it ends goes next time.
-     */
-    suspend fun `runBackground`(`maxSeconds`: kotlin.UInt): SyncDone
 
     /**
      * How it stands between this phone and its server.
@@ -2309,6 +2325,36 @@ open class Phone: Disposable, AutoCloseable, PhoneInterface
         return uniffiRustCall() { status ->
             UniffiLib.uniffi_shaodao_fn_clone_phone(handle, status)
         }
+    }
+
+
+    /**
+     * Uses the time that the system gives an app in the background: actions first,
+     * then thumbnails, then originals as the owner's setting and the present
+     * connection allow. Ends after `max_seconds`, waiting for another call that
+     * uses the network included.
+     */
+    @Throws(PhoneException::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `runBackground`(`maxSeconds`: kotlin.UInt, `setting`: Setting, `link`: Link) : BackgroundDone {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_shaodao_fn_method_phone_run_background(
+                uniffiHandle,
+
+        FfiConverterUInt.lower(`maxSeconds`),
+        FfiConverterTypeSetting.lower(`setting`),
+        FfiConverterTypeLink.lower(`link`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_shaodao_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_shaodao_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_shaodao_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterTypeBackgroundDone.lift(it) },
+        // Error FFI converter
+        PhoneException.ErrorHandler,
+    )
     }
 
 
@@ -2749,6 +2795,36 @@ open class Phone: Disposable, AutoCloseable, PhoneInterface
         return uniffiRustCallAsync(
         callWithHandle { uniffiHandle ->
             UniffiLib.uniffi_shaodao_fn_method_phone_save_evidence(
+                uniffiHandle,
+
+        FfiConverterTypeRecordId.lower(`record`),
+        FfiConverterTypeEvidenceId.lower(`piece`),
+        FfiConverterString.lower(`path`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_shaodao_rust_future_poll_void(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_shaodao_rust_future_complete_void(future, continuation) },
+        { future -> UniffiLib.ffi_shaodao_rust_future_free_void(future) },
+        // lift function
+        { },
+
+        // Error FFI converter
+        PhoneException.ErrorHandler,
+    )
+    }
+
+
+    /**
+     * Writes a picture as a screen shows it, smaller than the original and without
+     * what the camera added: from this phone, or else by way of the original from
+     * the server. It lies there unencrypted: remove it after use.
+     */
+    @Throws(PhoneException::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `savePicture`(`record`: RecordId, `piece`: EvidenceId, `path`: kotlin.String) {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_shaodao_fn_method_phone_save_picture(
                 uniffiHandle,
 
         FfiConverterTypeRecordId.lower(`record`),
@@ -3326,32 +3402,6 @@ open class Phone: Disposable, AutoCloseable, PhoneInterface
     )
     }
 
-
-
-    /**
-     * The same within the time that the system gives an app in the background;
-     * what is left when it ends goes next time.
-     */
-    @Throws(PhoneException::class)
-    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
-    override suspend fun `runBackground`(`maxSeconds`: kotlin.UInt) : SyncDone {
-        return uniffiRustCallAsync(
-        callWithHandle { uniffiHandle ->
-            UniffiLib.uniffi_shaodao_fn_method_phone_run_background(
-                uniffiHandle,
-
-        FfiConverterUInt.lower(`maxSeconds`),
-            )
-        },
-        { future, callback, continuation -> UniffiLib.ffi_shaodao_rust_future_poll_rust_buffer(future, callback, continuation) },
-        { future, continuation -> UniffiLib.ffi_shaodao_rust_future_complete_rust_buffer(future, continuation) },
-        { future -> UniffiLib.ffi_shaodao_rust_future_free_rust_buffer(future) },
-        // lift function
-        { FfiConverterTypeSyncDone.lift(it) },
-        // Error FFI converter
-        PhoneException.ErrorHandler,
-    )
-    }
 
 
     /**
@@ -4055,6 +4105,63 @@ public object FfiConverterTypeAttachment: FfiConverterRustBuffer<Attachment> {
             FfiConverterTypeShows.write(value.`shows`, buf)
             FfiConverterOptionalTypePlace.write(value.`place`, buf)
             FfiConverterOptionalLong.write(value.`takenAtMs`, buf)
+    }
+}
+
+
+
+/**
+ * What was done in the background.
+ */
+data class BackgroundDone (
+    /**
+     * What both sides said.
+     */
+    var `synced`: SyncDone
+    ,
+    /**
+     * What went of this phone's evidence; of a piece that was cut, nothing is
+     * counted yet.
+     */
+    var `sent`: EvidenceSent
+    ,
+    /**
+     * Everything was said, and everything sent that the setting and the connection
+     * let through; otherwise time ran out, and the next time goes on from here.
+     */
+    var `finished`: kotlin.Boolean
+
+){
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeBackgroundDone: FfiConverterRustBuffer<BackgroundDone> {
+    override fun read(buf: ByteBuffer): BackgroundDone {
+        return BackgroundDone(
+            FfiConverterTypeSyncDone.read(buf),
+            FfiConverterTypeEvidenceSent.read(buf),
+            FfiConverterBoolean.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: BackgroundDone) = (
+            FfiConverterTypeSyncDone.allocationSize(value.`synced`) +
+            FfiConverterTypeEvidenceSent.allocationSize(value.`sent`) +
+            FfiConverterBoolean.allocationSize(value.`finished`)
+    )
+
+    override fun write(value: BackgroundDone, buf: ByteBuffer) {
+            FfiConverterTypeSyncDone.write(value.`synced`, buf)
+            FfiConverterTypeEvidenceSent.write(value.`sent`, buf)
+            FfiConverterBoolean.write(value.`finished`, buf)
     }
 }
 
@@ -6980,6 +7087,11 @@ data class SupervisionRow (
      * The answer, once there is one.
      */
     var `reply`: kotlin.String?
+    ,
+    /**
+     * It is missing, or came certainly too late.
+     */
+    var `overdue`: kotlin.Boolean
 
 ){
 
@@ -7001,6 +7113,7 @@ public object FfiConverterTypeSupervisionRow: FfiConverterRustBuffer<Supervision
             FfiConverterString.read(buf),
             FfiConverterLong.read(buf),
             FfiConverterOptionalString.read(buf),
+            FfiConverterBoolean.read(buf),
         )
     }
 
@@ -7009,7 +7122,8 @@ public object FfiConverterTypeSupervisionRow: FfiConverterRustBuffer<Supervision
             FfiConverterString.allocationSize(value.`party`) +
             FfiConverterString.allocationSize(value.`text`) +
             FfiConverterLong.allocationSize(value.`replyByMs`) +
-            FfiConverterOptionalString.allocationSize(value.`reply`)
+            FfiConverterOptionalString.allocationSize(value.`reply`) +
+            FfiConverterBoolean.allocationSize(value.`overdue`)
     )
 
     override fun write(value: SupervisionRow, buf: ByteBuffer) {
@@ -7018,6 +7132,7 @@ public object FfiConverterTypeSupervisionRow: FfiConverterRustBuffer<Supervision
             FfiConverterString.write(value.`text`, buf)
             FfiConverterLong.write(value.`replyByMs`, buf)
             FfiConverterOptionalString.write(value.`reply`, buf)
+            FfiConverterBoolean.write(value.`overdue`, buf)
     }
 }
 
@@ -7061,12 +7176,6 @@ data class SyncDone (
      * What this phone did is not sent before a time; why.
      */
     var `putOff`: Sentence?
-    ,
-    /**
-     * Everything was said on both sides; otherwise time ran out, and the next
-     * sync goes on from here.
-     */
-    var `finished`: kotlin.Boolean
 
 ){
 
@@ -7090,7 +7199,6 @@ public object FfiConverterTypeSyncDone: FfiConverterRustBuffer<SyncDone> {
             FfiConverterULong.read(buf),
             FfiConverterULong.read(buf),
             FfiConverterOptionalTypeSentence.read(buf),
-            FfiConverterBoolean.read(buf),
         )
     }
 
@@ -7101,8 +7209,7 @@ public object FfiConverterTypeSyncDone: FfiConverterRustBuffer<SyncDone> {
             FfiConverterUInt.allocationSize(value.`requests`) +
             FfiConverterULong.allocationSize(value.`bytesUp`) +
             FfiConverterULong.allocationSize(value.`bytesDown`) +
-            FfiConverterOptionalTypeSentence.allocationSize(value.`putOff`) +
-            FfiConverterBoolean.allocationSize(value.`finished`)
+            FfiConverterOptionalTypeSentence.allocationSize(value.`putOff`)
     )
 
     override fun write(value: SyncDone, buf: ByteBuffer) {
@@ -7113,7 +7220,6 @@ public object FfiConverterTypeSyncDone: FfiConverterRustBuffer<SyncDone> {
             FfiConverterULong.write(value.`bytesUp`, buf)
             FfiConverterULong.write(value.`bytesDown`, buf)
             FfiConverterOptionalTypeSentence.write(value.`putOff`, buf)
-            FfiConverterBoolean.write(value.`finished`, buf)
     }
 }
 
@@ -7339,6 +7445,11 @@ data class TargetRow (
     var `round`: kotlin.UInt
     ,
     /**
+     * 未到场: must come, and has not although the report-in time has passed.
+     */
+    var `noShow`: kotlin.Boolean
+    ,
+    /**
      * When its rework is due, while one is awaited, Unix milliseconds.
      */
     var `reworkDueAtMs`: kotlin.Long?
@@ -7372,6 +7483,7 @@ public object FfiConverterTypeTargetRow: FfiConverterRustBuffer<TargetRow> {
             FfiConverterUInt.read(buf),
             FfiConverterOptionalString.read(buf),
             FfiConverterUInt.read(buf),
+            FfiConverterBoolean.read(buf),
             FfiConverterOptionalLong.read(buf),
             FfiConverterOptionalString.read(buf),
         )
@@ -7387,6 +7499,7 @@ public object FfiConverterTypeTargetRow: FfiConverterRustBuffer<TargetRow> {
             FfiConverterUInt.allocationSize(value.`heads`) +
             FfiConverterOptionalString.allocationSize(value.`feedback`) +
             FfiConverterUInt.allocationSize(value.`round`) +
+            FfiConverterBoolean.allocationSize(value.`noShow`) +
             FfiConverterOptionalLong.allocationSize(value.`reworkDueAtMs`) +
             FfiConverterOptionalString.allocationSize(value.`excuse`)
     )
@@ -7401,6 +7514,7 @@ public object FfiConverterTypeTargetRow: FfiConverterRustBuffer<TargetRow> {
             FfiConverterUInt.write(value.`heads`, buf)
             FfiConverterOptionalString.write(value.`feedback`, buf)
             FfiConverterUInt.write(value.`round`, buf)
+            FfiConverterBoolean.write(value.`noShow`, buf)
             FfiConverterOptionalLong.write(value.`reworkDueAtMs`, buf)
             FfiConverterOptionalString.write(value.`excuse`, buf)
     }

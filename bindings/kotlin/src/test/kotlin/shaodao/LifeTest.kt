@@ -4,6 +4,7 @@ import java.lang.management.ManagementFactory
 import java.nio.file.Files
 import java.nio.file.Path
 import java.util.concurrent.ConcurrentHashMap
+import java.util.concurrent.atomic.AtomicInteger
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.async
 import kotlinx.coroutines.awaitAll
@@ -52,12 +53,11 @@ class LifeTest {
             phone.watch { status() }.first { it.running }
             phone.cancel()
             assertEquals("cancelled", (told.await().exceptionOrNull() as PhoneException).kind)
-            val late = phone.runBackground(0u)
+            val late = phone.runBackground(0u, Setting.NOW, Link.WIFI)
             assertFalse(late.finished)
 
             server.wake()
-            val done = phone.sync()
-            assertTrue(done.finished)
+            phone.sync()
             assertEquals(0uL, phone.status().pending)
             phone.shutdown()
         }
@@ -76,7 +76,7 @@ class LifeTest {
             assertEquals(emptyList<String>(), openFiles().filter { "phone.db" in it })
             phone.resume()
             assertEquals(1uL, phone.findings(FindingFilter()).total)
-            assertEquals(1uL, phone.runBackground(60u).accepted)
+            assertEquals(1uL, phone.runBackground(60u, Setting.NOW, Link.WIFI).synced.accepted)
             assertTrue(phone.storage().databaseBytes > 0uL)
             phone.purge(false)
             phone.shutdown()
@@ -110,6 +110,7 @@ class LifeTest {
                 }
             }
             assertEquals(1_000, calls.awaitAll().size)
+            assertEquals(0, uniffiContinuationHandleMap.size)
             assertEquals(100uL, phone.findings(FindingFilter()).total)
             // Every call asked the time, and so called back from the library's threads.
             val begun = ManagementFactory.getThreadMXBean().totalStartedThreadCount - before
@@ -132,11 +133,31 @@ class LifeTest {
             // Two workers, whatever the number of callbacks.
             assertTrue(threads.size in 1..2, "${threads.size} threads")
             val told = async(Dispatchers.Default) { phone.changes().first() }
-            while (!told.isCompleted) {
-                phone.suspend()
-                phone.resume()
+            while (!told.isCompleted) phone.change()
+
+            val (heard, left) = AtomicInteger() to AtomicInteger()
+            val stays = phone.subscribe(counting(heard))
+            phone.subscribe(counting(left)).close()
+            val before = left.get()
+            repeat(3) {
+                val soFar = heard.get()
+                while (heard.get() == soFar) phone.change()
             }
+            assertEquals(before, left.get())
+            stays.close()
             phone.shutdown()
+        }
+    }
+
+    private suspend fun Phone.change() {
+        suspend()
+        resume()
+    }
+
+    private fun counting(told: AtomicInteger) = object : ChangeListener {
+        override fun lookAgain() {
+            Threads.stayAttached()
+            told.incrementAndGet()
         }
     }
 
@@ -147,7 +168,11 @@ class LifeTest {
             val listener = object : ChangeListener {
                 override fun lookAgain() = Unit
             }
-            fun openAndClose(times: Int) = repeat(times) { phone.subscribe(listener).close() }
+            suspend fun openAndClose(times: Int) {
+                repeat(times) { phone.subscribe(listener).close() }
+                // Until the library has let every listener go.
+                while (FfiConverterTypeChangeListener.handleMap.size > 0) phone.mended()
+            }
             openAndClose(2_000)
             val (memory, files) = residentMiB() to openFiles().size
             openAndClose(10_000)

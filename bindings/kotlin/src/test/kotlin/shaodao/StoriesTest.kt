@@ -2,10 +2,15 @@ package shaodao
 
 import java.io.File
 import java.nio.file.Path
+import javax.imageio.ImageIO
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.async
+import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.runBlocking
 import org.junit.jupiter.api.AfterEach
 import org.junit.jupiter.api.Assertions.assertArrayEquals
 import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertFalse
 import org.junit.jupiter.api.Assertions.assertNotNull
 import org.junit.jupiter.api.Assertions.assertNull
 import org.junit.jupiter.api.Assertions.assertThrows
@@ -85,9 +90,7 @@ class StoriesTest {
             assertEquals(6uL, phone.status().pending)
 
             server.setClock(hours.nowMs)
-            val done = phone.sync()
-            assertEquals(6uL, done.accepted)
-            assertTrue(done.finished)
+            assertEquals(6uL, phone.sync().accepted)
             val status = phone.status()
             assertEquals(0uL, status.pending)
             assertNotNull(status.lastContactMs)
@@ -195,7 +198,45 @@ class StoriesTest {
         assertNotNull(xu.thumbnail(finding, seen.piece))
         xu.saveEvidence(finding, seen.piece, "$folder/seen.png")
         assertArrayEquals(File(PHOTO).readBytes(), File("$folder/seen.png").readBytes())
+        xu.savePicture(finding, seen.piece, "$folder/shown")
+        assertNotNull(ImageIO.read(File("$folder/shown")))
         listOf(xu, xiao).forEach { it.shutdown(); it.close() }
+    }
+
+    /**
+     * The system gives the app a second while the server hangs, then a minute without Wi-Fi, then one
+     * with it: nothing is lost, and the photo waits for the connection that its owner wants.
+     */
+    @Test
+    fun `what happens in the background`() = runBlocking<Unit> {
+        enrolled(server, folder, XIAO, hours).use { phone ->
+            val finding = phone.report(leak("漏气")).record
+            phone.attach(finding, listOf(Attachment(PHOTO, Shows.SCENE)))
+            server.freeze()
+            // A sync that hangs holds the network; waiting for it counts, too.
+            val hanging = async(Dispatchers.Default) { runCatching { phone.sync() } }
+            phone.watch { status() }.first { it.inFlight == 2uL }
+            val cut = phone.runBackground(1u, Setting.WIFI, Link.WIFI)
+            assertFalse(cut.finished)
+            assertEquals(0uL to 0uL, cut.synced.accepted to cut.sent.originals)
+            phone.cancel()
+            assertTrue(hanging.await().isFailure)
+            assertEquals(2uL, phone.status().pending)
+            server.wake()
+
+            val onTheRoad = phone.runBackground(60u, Setting.WIFI, Link.MOBILE)
+            assertTrue(onTheRoad.finished)
+            assertEquals(2uL, onTheRoad.synced.accepted)
+            assertEquals(1uL to 0uL, onTheRoad.sent.thumbnails to onTheRoad.sent.originals)
+            assertEquals(Arrival.ON_PHONE, phone.finding(finding).evidence.single().arrival)
+
+            val atHome = phone.runBackground(60u, Setting.WIFI, Link.WIFI)
+            assertEquals(0uL to 1uL, atHome.sent.thumbnails to atHome.sent.originals)
+            assertEquals(Arrival.AT_SERVER, phone.finding(finding).evidence.single().arrival)
+            val nothingLeft = phone.runBackground(60u, Setting.NOW, Link.WIFI)
+            assertEquals(0uL, nothingLeft.sent.bytesUp)
+            phone.shutdown()
+        }
     }
 
     /** What is not possible is refused at once; what has become impossible comes back with a reason. */
