@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::DateTime;
 use rand::Rng;
+use rusqlite::ffi::{SQLITE_IOERR, SQLITE_IOERR_DATA, SQLITE_IOERR_READ, SQLITE_IOERR_SHORT_READ};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 
@@ -152,7 +153,7 @@ pub(super) fn start_over(
     marked: Marked,
     rng: &mut impl Rng,
 ) -> Result<Incident, StoreError> {
-    let rescued = Rescued::from(files);
+    let rescued = Rescued::from(files)?;
     let head = match why {
         Why::Damaged => surviving(contents, marked),
         Why::Restored => None,
@@ -231,7 +232,12 @@ pub(super) fn start_over(
     };
     put_incident(&transaction, &incident)?;
     transaction.commit()?;
-    // Closing writes the log back, so that the database is one file.
+    // One file from here on. Closing writes the log back too, but would not say that
+    // the disk has refused it.
+    let busy = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy {
+        return Err(StoreError::Busy);
+    }
     db.close().map_err(|(_, error)| error)?;
     if files.journal().exists() {
         fs::copy(files.journal(), aside.join(name_of(&files.journal())))?;
@@ -340,19 +346,26 @@ struct Rescued {
 impl Rescued {
     /// As much as there is: what does not read is left out. A connection that
     /// has met one bad page reads no other, so each question has its own.
-    fn from(files: &Files) -> Self {
+    ///
+    /// # Errors
+    /// The disk refuses what reading takes, such as a log: that says nothing of
+    /// what is there, and nothing is left out because of it.
+    fn from(files: &Files) -> Result<Self, StoreError> {
         if !files.database.exists() {
-            return Self::default();
+            return Ok(Self::default());
         }
         fn ask<T: Default>(
             files: &Files,
             question: impl FnOnce(&Connection) -> Result<T, StoreError>,
-        ) -> T {
+        ) -> Result<T, StoreError> {
             let answer = connect(files).and_then(|db| {
                 let answer = question(&db)?;
                 authentic(&db).map(|()| answer)
             });
-            answer.unwrap_or_default()
+            match answer {
+                Err(error) if refuses(&error) => Err(error),
+                answer => Ok(answer.unwrap_or_default()),
+            }
         }
         let unaccepted = ask(files, |db| {
             let envelopes = unaccepted(db)?.into_iter();
@@ -360,13 +373,13 @@ impl Rescued {
                 .filter_map(|(_, bytes)| envelope::open(&bytes).ok())
                 .collect())
         });
-        Self {
-            generation: ask(files, generation),
-            unaccepted,
-            accepted: ask(files, accepted),
-            salvaged: ask(files, salvaged),
-            incidents: ask(files, incidents),
-            pieces: ask(files, evidence::unarrived),
+        Ok(Self {
+            generation: ask(files, generation)?,
+            unaccepted: unaccepted?,
+            accepted: ask(files, accepted)?,
+            salvaged: ask(files, salvaged)?,
+            incidents: ask(files, incidents)?,
+            pieces: ask(files, evidence::unarrived)?,
             directory: ask(files, |db| {
                 let mut values = Vec::new();
                 for name in ["directory", "directory_version"] {
@@ -374,8 +387,25 @@ impl Rescued {
                     values.extend(value.map(|value| (name, value)));
                 }
                 Ok(values)
-            }),
-        }
+            })?,
+        })
+    }
+}
+
+/// Whether an error is of the disk, which may do it the next time, and not of what
+/// is on it.
+fn refuses(error: &StoreError) -> bool {
+    match error {
+        StoreError::Full | StoreError::Busy => true,
+        StoreError::Sqlite(error) => error.sqlite_error().is_some_and(|error| {
+            let of_reading = [
+                SQLITE_IOERR_READ,
+                SQLITE_IOERR_SHORT_READ,
+                SQLITE_IOERR_DATA,
+            ];
+            error.extended_code & 0xff == SQLITE_IOERR && !of_reading.contains(&error.extended_code)
+        }),
+        _ => false,
     }
 }
 
