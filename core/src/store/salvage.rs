@@ -41,6 +41,7 @@ use super::write::{find_envelope, hash, id, queue, unaccepted};
 use super::{Files, Store, StoreError, authentic, chain, generation, get_meta, put_meta, unsigned};
 use crate::domain::ids::{EnvelopeHash, RecordId};
 use crate::envelope::{self, Chain, Sealed};
+use crate::points::{Point, pass};
 
 /// The new database while it is being made, and when it is whole.
 const DRAFT: &str = "rebuilt.draft";
@@ -161,6 +162,7 @@ pub(super) fn start_over(
     let seen = contents.head.as_ref().map_or(0, |head| head.generation);
     let newest = seen.max(rescued.generation).max(marked.generation());
     let aside = aside(files, why)?;
+    pass(Point::AsideMade);
     let draft = Files {
         database: aside.join(DRAFT),
         ..files.clone()
@@ -232,6 +234,7 @@ pub(super) fn start_over(
     };
     put_incident(&transaction, &incident)?;
     transaction.commit()?;
+    pass(Point::RebuiltFilled);
     // One file from here on. Closing writes the log back too, but would not say that
     // the disk has refused it.
     let busy = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
@@ -239,11 +242,14 @@ pub(super) fn start_over(
         return Err(StoreError::Busy);
     }
     db.close().map_err(|(_, error)| error)?;
+    pass(Point::RebuiltClosed);
     if files.journal().exists() {
         fs::copy(files.journal(), aside.join(name_of(&files.journal())))?;
     }
+    pass(Point::JournalCopied);
     fs::rename(&draft.database, aside.join(REBUILT))?;
     sync_folder(&aside.join(REBUILT))?;
+    pass(Point::RebuiltNamed);
     swap(files, &aside)?;
     Ok(incident)
 }
@@ -280,6 +286,7 @@ fn swap(files: &Files, aside: &Path) -> Result<(), StoreError> {
         && let Ok(installation) = bytes.try_into()
     {
         Mark::new(&files.unbacked).write(installation, 0)?;
+        pass(Point::NewMarkWritten);
     }
     for suffix in ["-wal", "-shm", ""] {
         let mut path = files.database.clone().into_os_string();
@@ -287,11 +294,13 @@ fn swap(files: &Files, aside: &Path) -> Result<(), StoreError> {
         let path = PathBuf::from(path);
         match fs::rename(&path, aside.join(name_of(&path))) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
+            Ok(()) => pass(Point::OldSetAside),
+            Err(_) => {}
         }
     }
     fs::rename(aside.join(REBUILT), &files.database)?;
     sync_folder(&files.database)?;
+    pass(Point::RebuiltInPlace);
     match fs::remove_file(&mark) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),

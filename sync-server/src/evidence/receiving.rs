@@ -22,6 +22,8 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
+use shaodao_core::points::{Point, pass};
+
 use super::objects::{blocking, flush_folder};
 use super::turns::Holding;
 use super::{Evidence, Refused, full_or};
@@ -134,6 +136,7 @@ impl Taking {
             file.sync_data()
         });
         flushed.await.map_err(full_or)?;
+        pass(Point::UploadFlushed);
         Ok(Taken {
             turn: self.turn,
             offset,
