@@ -32,7 +32,7 @@ test: setup lint
 	@! $(CARGO) tree -p shaodao-server -e normal -i openssl-sys 2>/dev/null | grep -q . || { echo "the server must not pull in the phone's cipher"; exit 1; }
 	$(CARGO) build --workspace
 	SHAODAO_BUILT=1 bindings/test.sh
-	$(CARGO) test -p shaodao-tests --features planted --test planted
+	$(CARGO) test -p shaodao-tests --features planted,failpoints --test planted --test turmoil --test points
 	$(CARGO) test --workspace
 
 prove:
@@ -43,10 +43,13 @@ prove:
 	SHAODAO_POINTS=50000 $(CARGO) test -p shaodao-tests --test storage -- --nocapture
 	$(CARGO) build --workspace
 	SHAODAO_FAULTS=all $(CARGO) test -p shaodao-tests --test faults -- --nocapture
+	SHAODAO_TURMOIL=3000 $(CARGO) test -p shaodao-tests --test turmoil -- --nocapture
+	SHAODAO_POINTS_ALL=1 $(CARGO) test -p shaodao-tests --features planted,failpoints --test points -- --nocapture
 
-# Bugs on purpose, each to be found by the simulation; prints what found it.
+# Bugs on purpose, each to be found by the simulation or the network that fails;
+# prints what found it.
 planted:
-	$(CARGO) test -p shaodao-tests --features planted --test planted -- --nocapture
+	$(CARGO) test -p shaodao-tests --features planted,failpoints --test planted --test turmoil -- --nocapture
 
 # Each rule of clocks, rights and escalation changed in turn, to see whether a
 # test notices.

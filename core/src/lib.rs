@@ -36,3 +36,5 @@ pub mod explain;
 pub mod pack;
 //
 pub mod planted;
+//
+pub mod points;

@@ -30,6 +30,7 @@ use shaodao_core::domain::record::RecordState;
 use shaodao_core::envelope::Sealed;
 use shaodao_core::pack::PackError;
 use shaodao_core::planted::{Bug, active};
+use shaodao_core::points::{Point, pass};
 use shaodao_core::sync::enrol::ALPHABET;
 
 use crate::audit;
@@ -125,6 +126,20 @@ impl Step {
         Self::BeforeCommit,
         Self::Committed,
     ];
+}
+
+impl From<Step> for Point {
+    fn from(step: Step) -> Self {
+        match step {
+            Step::TimerTaken => Self::TimerTaken,
+            Step::EscalationNoted => Self::EscalationNoted,
+            Step::EscalateWritten => Self::EscalateWritten,
+            Step::StreetOpened => Self::StreetOpened,
+            Step::LastHeardWritten => Self::LastHeardWritten,
+            Step::BeforeCommit => Self::BeforeCommit,
+            Step::Committed => Self::Committed,
+        }
+    }
 }
 
 /// Is told of every step.
@@ -231,6 +246,7 @@ impl Engine {
 
     /// A step has been made.
     pub(crate) fn at(&mut self, step: Step) {
+        pass(step.into());
         if let Some(rehearse) = &mut self.rehearse {
             rehearse(step);
         }

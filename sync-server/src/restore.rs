@@ -32,6 +32,7 @@ use rusqlite::Connection;
 use shaodao_core::domain::calendar::local_date_compact;
 use shaodao_core::domain::ids::{DeviceId, PersonId, RecordId};
 use shaodao_core::domain::record::RecordState;
+use shaodao_core::points::{Point, pass};
 use shaodao_core::sync::head::Act;
 
 use crate::audit;
@@ -107,9 +108,19 @@ pub fn backup(folder: &Path, to: &Path, clock: &Clock) -> Result<u64, RestoreErr
     let db = db::connect(&path)?;
     let name = to.file_name().unwrap_or_default().to_string_lossy();
     db::audit(&db, clock.now_ms(), "backup", "administrator", &name)?;
+    pass(Point::BackupNoted);
     let half = with_suffix(to, "half");
+    // Of a backup to the same place that was killed.
+    match std::fs::remove_file(&half) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(file(&half, error));
+        }
+        _ => {}
+    }
     let copied = copy(&db, &half).and_then(|position| {
+        pass(Point::BackupDrafted);
         std::fs::rename(&half, to).map_err(|error| file(to, error))?;
+        flush_folder_of(to)?;
         Ok(position)
     });
     if copied.is_err() {
@@ -309,6 +320,7 @@ fn begin_again(
 ) -> Result<(), RestoreError> {
     let path = making.join(DATABASE);
     std::fs::copy(from, &path).map_err(|error| file(from, error))?;
+    pass(Point::RestoreCopied);
     {
         let db = Connection::open(&path)?;
         let begun: Option<Vec<u8>> = db::meta(&db, "epoch").unwrap_or_default();
@@ -322,10 +334,12 @@ fn begin_again(
         return Err(RestoreError::Altered(Box::new(report)));
     }
     engine.in_transaction(|engine| engine.in_savepoint(Engine::begin_another_life))??;
+    pass(Point::LifeBegun);
     // One file again, to be moved as one.
     engine
         .db
         .pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))?;
+    pass(Point::RestoreDrafted);
     Ok(())
 }
 
@@ -337,6 +351,7 @@ fn swap(new: &Path, path: &Path, now_ms: i64) -> Result<Option<PathBuf>, Restore
         true => {
             let aside = with_suffix(path, &format!("before-{now_ms}"));
             keep(path, &aside)?;
+            pass(Point::FormerKept);
             Some(aside)
         }
         false => None,
@@ -357,11 +372,19 @@ fn swap(new: &Path, path: &Path, now_ms: i64) -> Result<Option<PathBuf>, Restore
         std::fs::remove_file(&log).map_err(|error| file(&log, error))?;
     }
     std::fs::rename(new, path).map_err(|error| file(path, error))?;
-    if let Some(folder) = path.parent() {
-        let synced = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
-        synced.map_err(|error| file(folder, error))?;
-    }
+    pass(Point::RestoreNamed);
+    flush_folder_of(path)?;
     Ok(former)
+}
+
+/// Makes a rename last.
+fn flush_folder_of(path: &Path) -> Result<(), RestoreError> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let flushed = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
+    flushed.map_err(|error| file(folder, error))
 }
 
 /// Gives a file a second name; where the file system has none, a copy.

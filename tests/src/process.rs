@@ -124,6 +124,12 @@ impl ServerProcess {
         self.setup.environment.push(setting);
     }
 
+    /// Takes a setting away again, for the next start.
+    pub fn unset(&mut self, name: &str) {
+        let settings = &mut self.setup.environment;
+        settings.retain(|(known, _)| known != name);
+    }
+
     /// Limits the largest file that it may write, or lifts that, for the next start.
     pub fn limit_files(&mut self, largest_file_kib: Option<u64>) {
         self.setup.largest_file_kib = largest_file_kib;

@@ -6,7 +6,7 @@
 //! `SHAODAO_BUG=name,name` plants these only.
 
 use shaodao_core::planted::{Bug, plant};
-use shaodao_tests::simulation::runner::{Failure, lived, wanted};
+use shaodao_tests::simulation::runner::{Failure, WEEKS, wanted};
 
 /// Seeds within which every bug is found.
 const SEEDS: u64 = 200;
@@ -16,7 +16,7 @@ fn every_planted_bug_is_found() {
     // Hundreds of seeds fail here, as they should; nobody reads each of them.
     std::panic::set_hook(Box::new(|_| {}));
     // The same seeds are right without any bug.
-    let sound = lived(0..12);
+    let sound = WEEKS.lived(0..12);
     assert!(
         sound.failure.is_none(),
         "without a bug: {:?}",
@@ -34,7 +34,7 @@ fn every_planted_bug_is_found() {
             continue;
         }
         plant(Some(bug));
-        let found = lived(0..seeds).failure;
+        let found = WEEKS.lived(0..seeds).failure;
         plant(None);
         match found {
             Some(Failure { seed, what }) => {

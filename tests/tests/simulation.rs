@@ -47,7 +47,7 @@ fn every_week_heals_whatever_goes_wrong_and_whoever_cheats() {
     // these are the weeks with a malicious phone as well: every permissible
     // honest action accepted, every refusal explained on its author's phone.
     let count = runner::wanted(500);
-    let seeds = runner::all_right(0..count);
+    let seeds = runner::WEEKS.all_right(0..count);
     assert_eq!(seeds.lived, count);
     for (what, times) in &seeds.tally {
         println!("{times:>8}  {what}");

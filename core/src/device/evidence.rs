@@ -30,6 +30,7 @@ use crate::domain::record::{RecordState, Refused};
 use crate::domain::time::{Claim, Moment};
 use crate::evidence::picture;
 use crate::evidence::stream::{self, PieceKey, StreamError};
+use crate::points::{Point, pass};
 use crate::store::StoreError;
 use crate::store::evidence::OwnPiece;
 use crate::store::pieces::{Begun, Form};
@@ -293,6 +294,7 @@ impl Device {
             Errand::Original(sealed) => {
                 let at_ms = Claim::at(now, self.store.contact()?).reading_ms();
                 self.store.evidence_arrived(sealed, at_ms)?;
+                pass(Point::ArrivalNoted);
                 self.let_go(sealed)
             }
         }

@@ -22,6 +22,7 @@ use crate::domain::ids::{EnvelopeHash, RecordId};
 use crate::domain::time::LastContact;
 use crate::envelope;
 use crate::planted::{Bug, active};
+use crate::points::{Point, pass};
 use crate::sync::head::SignedHead;
 use crate::sync::plan::Progress;
 use crate::sync::settle::{Incoming, Noticed, Settlement, Vetted};
@@ -70,6 +71,7 @@ impl Store {
         let applied = self.flushing(flush, |store| {
             store.apply_in_transaction(settlement, contact, &mut progress)
         })?;
+        pass(Point::ReplyTaken);
         if applied.erased {
             self.empty_log()?;
         }

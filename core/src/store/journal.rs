@@ -42,6 +42,7 @@ use super::key::DatabaseKey;
 use crate::domain::ids::{EnvelopeHash, RecordId, SealedId};
 use crate::envelope::{self, Sealed};
 use crate::evidence::stream::PieceKey;
+use crate::points::{Point, pass};
 
 /// How every frame begins.
 const MAGIC: [u8; 4] = [0xe5, 0x93, 0xa8, b'J'];
@@ -208,7 +209,9 @@ impl Journal {
         let mut file = File::create(&draft)?;
         file.write_all(&bytes)?;
         file.sync_data()?;
+        pass(Point::JournalDrafted);
         fs::rename(&draft, &self.path)?;
+        pass(Point::JournalNamed);
         sync_folder(&self.path)?;
         self.in_doubt = false;
         Ok(())

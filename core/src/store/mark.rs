@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::StoreError;
+use crate::points::{Point, pass};
 
 const FILE: &str = "installation";
 
@@ -78,6 +79,7 @@ impl Mark {
         let mut file = fs::File::create(&draft)?;
         file.write_all(&bytes)?;
         file.sync_data()?;
+        pass(Point::MarkDrafted);
         Ok(fs::rename(&draft, &self.0)?)
     }
 }

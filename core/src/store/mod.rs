@@ -26,6 +26,7 @@ use crate::domain::directory::Directory;
 use crate::domain::ids::{EnvelopeHash, RecordId};
 use crate::envelope::{Chain, OpenError, Sealed};
 use crate::planted::{Part, left_out};
+use crate::points::{Point, pass};
 use crate::sync::head::{self as feed, SignedHead};
 use crate::sync::plan::Progress;
 
@@ -372,11 +373,14 @@ fn commit_twice(
 ) -> Result<(), StoreError> {
     authentic(&transaction)?;
     let before = journal.append(head, sealed, pieces)?;
+    pass(Point::Journalled);
     let committed = transaction.commit();
     if committed.is_err() {
         journal.cut(before);
     }
-    Ok(committed?)
+    committed?;
+    pass(Point::SavedTwice);
+    Ok(())
 }
 
 /// Whether every page that this connection has read was authentic. To SQLCipher

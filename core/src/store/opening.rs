@@ -37,6 +37,7 @@ use super::{
 use crate::domain::ids::EnvelopeHash;
 use crate::envelope::Chain;
 use crate::planted::{Bug, Part, active, left_out};
+use crate::points::{Point, pass};
 
 /// How closely to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -212,7 +213,9 @@ fn migrate(db: &mut Connection) -> Result<(), StoreError> {
                 transaction.execute_batch(step)?;
             }
             transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-            Ok(transaction.commit()?)
+            transaction.commit()?;
+            pass(Point::SchemaMade);
+            Ok(())
         }
         SCHEMA_VERSION => Ok(()),
         newer => Err(StoreError::Newer(newer)),
@@ -239,6 +242,7 @@ fn install(db: &Connection, mark: &Mark, rng: &mut impl Rng) -> Result<[u8; 16],
     let mut installation = [0; 16];
     rng.fill_bytes(&mut installation);
     mark.write(installation, 0)?;
+    pass(Point::InstallationMarked);
     put_meta(db, "installation", &installation)?;
     Ok(installation)
 }
@@ -297,6 +301,7 @@ impl Store {
         put_chain(&transaction, chain)?;
         authentic(&transaction)?;
         transaction.commit()?;
+        pass(Point::Reconciled);
         self.rewrite_journal()?;
         Ok(lost.len())
     }

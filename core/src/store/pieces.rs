@@ -24,6 +24,7 @@ use super::StoreError;
 use super::journal::sync_folder;
 use crate::domain::ids::SealedId;
 use crate::evidence::stream::{self, PieceKey, StreamError, Streamed};
+use crate::points::{Point, pass};
 
 const LOCK: &str = "lock";
 const BEGUN: &str = "begun-";
@@ -236,6 +237,7 @@ impl Pieces {
     pub fn fetched_all(&self, sealed: SealedId) -> Result<(), StoreError> {
         let from = self.path(sealed, Form::Fetched);
         File::open(&from)?.sync_all()?;
+        pass(Point::FetchedFlushed);
         let to = self.path(sealed, Form::Original);
         fs::rename(from, &to)?;
         Ok(sync_folder(&to)?)
@@ -287,6 +289,7 @@ impl Pieces {
         for (path, sealed) in files {
             if !sealed.is_some_and(|sealed| known.contains(&sealed)) {
                 fs::remove_file(&path)?;
+                pass(Point::PieceSwept);
                 removed += 1;
             }
         }
@@ -349,9 +352,14 @@ struct Draft {
 
 impl Draft {
     fn become_file(self, path: &Path) -> Result<(), StoreError> {
+        pass(Point::PieceWritten);
         self.file.sync_all()?;
+        pass(Point::PieceFlushed);
         fs::rename(&self.path, path)?;
-        Ok(sync_folder(path)?)
+        pass(Point::PieceNamed);
+        sync_folder(path)?;
+        pass(Point::PieceKept);
+        Ok(())
     }
 }
 

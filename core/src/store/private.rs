@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use super::{Store, StoreError};
 use crate::domain::ids::{PrivateId, RecordId};
 use crate::domain::record::RecordState;
+use crate::points::{Point, pass};
 use crate::seal::SealedText;
 use crate::sync::wire::PrivateItem;
 
@@ -53,6 +54,7 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub(super) fn empty_log(&self) -> Result<(), StoreError> {
+        pass(Point::LogStillFull);
         Ok(self
             .db
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)

@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::DateTime;
 use rand::Rng;
+use rusqlite::ffi::{SQLITE_IOERR, SQLITE_IOERR_DATA, SQLITE_IOERR_READ, SQLITE_IOERR_SHORT_READ};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 
@@ -40,6 +41,7 @@ use super::write::{find_envelope, hash, id, queue, unaccepted};
 use super::{Files, Store, StoreError, authentic, chain, generation, get_meta, put_meta, unsigned};
 use crate::domain::ids::{EnvelopeHash, RecordId};
 use crate::envelope::{self, Chain, Sealed};
+use crate::points::{Point, pass};
 
 /// The new database while it is being made, and when it is whole.
 const DRAFT: &str = "rebuilt.draft";
@@ -152,7 +154,7 @@ pub(super) fn start_over(
     marked: Marked,
     rng: &mut impl Rng,
 ) -> Result<Incident, StoreError> {
-    let rescued = Rescued::from(files);
+    let rescued = Rescued::from(files)?;
     let head = match why {
         Why::Damaged => surviving(contents, marked),
         Why::Restored => None,
@@ -160,6 +162,7 @@ pub(super) fn start_over(
     let seen = contents.head.as_ref().map_or(0, |head| head.generation);
     let newest = seen.max(rescued.generation).max(marked.generation());
     let aside = aside(files, why)?;
+    pass(Point::AsideMade);
     let draft = Files {
         database: aside.join(DRAFT),
         ..files.clone()
@@ -231,13 +234,22 @@ pub(super) fn start_over(
     };
     put_incident(&transaction, &incident)?;
     transaction.commit()?;
-    // Closing writes the log back, so that the database is one file.
+    pass(Point::RebuiltFilled);
+    // One file from here on. Closing writes the log back too, but would not say that
+    // the disk has refused it.
+    let busy = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy {
+        return Err(StoreError::Busy);
+    }
     db.close().map_err(|(_, error)| error)?;
+    pass(Point::RebuiltClosed);
     if files.journal().exists() {
         fs::copy(files.journal(), aside.join(name_of(&files.journal())))?;
     }
+    pass(Point::JournalCopied);
     fs::rename(&draft.database, aside.join(REBUILT))?;
     sync_folder(&aside.join(REBUILT))?;
+    pass(Point::RebuiltNamed);
     swap(files, &aside)?;
     Ok(incident)
 }
@@ -274,6 +286,7 @@ fn swap(files: &Files, aside: &Path) -> Result<(), StoreError> {
         && let Ok(installation) = bytes.try_into()
     {
         Mark::new(&files.unbacked).write(installation, 0)?;
+        pass(Point::NewMarkWritten);
     }
     for suffix in ["-wal", "-shm", ""] {
         let mut path = files.database.clone().into_os_string();
@@ -281,11 +294,13 @@ fn swap(files: &Files, aside: &Path) -> Result<(), StoreError> {
         let path = PathBuf::from(path);
         match fs::rename(&path, aside.join(name_of(&path))) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
+            Ok(()) => pass(Point::OldSetAside),
+            Err(_) => {}
         }
     }
     fs::rename(aside.join(REBUILT), &files.database)?;
     sync_folder(&files.database)?;
+    pass(Point::RebuiltInPlace);
     match fs::remove_file(&mark) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),
@@ -340,19 +355,26 @@ struct Rescued {
 impl Rescued {
     /// As much as there is: what does not read is left out. A connection that
     /// has met one bad page reads no other, so each question has its own.
-    fn from(files: &Files) -> Self {
+    ///
+    /// # Errors
+    /// The disk refuses what reading takes, such as a log: that says nothing of
+    /// what is there, and nothing is left out because of it.
+    fn from(files: &Files) -> Result<Self, StoreError> {
         if !files.database.exists() {
-            return Self::default();
+            return Ok(Self::default());
         }
         fn ask<T: Default>(
             files: &Files,
             question: impl FnOnce(&Connection) -> Result<T, StoreError>,
-        ) -> T {
+        ) -> Result<T, StoreError> {
             let answer = connect(files).and_then(|db| {
                 let answer = question(&db)?;
                 authentic(&db).map(|()| answer)
             });
-            answer.unwrap_or_default()
+            match answer {
+                Err(error) if refuses(&error) => Err(error),
+                answer => Ok(answer.unwrap_or_default()),
+            }
         }
         let unaccepted = ask(files, |db| {
             let envelopes = unaccepted(db)?.into_iter();
@@ -360,13 +382,13 @@ impl Rescued {
                 .filter_map(|(_, bytes)| envelope::open(&bytes).ok())
                 .collect())
         });
-        Self {
-            generation: ask(files, generation),
-            unaccepted,
-            accepted: ask(files, accepted),
-            salvaged: ask(files, salvaged),
-            incidents: ask(files, incidents),
-            pieces: ask(files, evidence::unarrived),
+        Ok(Self {
+            generation: ask(files, generation)?,
+            unaccepted: unaccepted?,
+            accepted: ask(files, accepted)?,
+            salvaged: ask(files, salvaged)?,
+            incidents: ask(files, incidents)?,
+            pieces: ask(files, evidence::unarrived)?,
             directory: ask(files, |db| {
                 let mut values = Vec::new();
                 for name in ["directory", "directory_version"] {
@@ -374,8 +396,25 @@ impl Rescued {
                     values.extend(value.map(|value| (name, value)));
                 }
                 Ok(values)
-            }),
-        }
+            })?,
+        })
+    }
+}
+
+/// Whether an error is of the disk, which may do it the next time, and not of what
+/// is on it.
+fn refuses(error: &StoreError) -> bool {
+    match error {
+        StoreError::Full | StoreError::Busy => true,
+        StoreError::Sqlite(error) => error.sqlite_error().is_some_and(|error| {
+            let of_reading = [
+                SQLITE_IOERR_READ,
+                SQLITE_IOERR_SHORT_READ,
+                SQLITE_IOERR_DATA,
+            ];
+            error.extended_code & 0xff == SQLITE_IOERR && !of_reading.contains(&error.extended_code)
+        }),
+        _ => false,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The thin driver: one HTTP exchange, and the loop that repeats it until both
-//! sides have said everything. An app with its own HTTP stack drives
-//! [`Device::prepare_sync`] and [`Device::settle_sync`] itself.
+//! sides have said everything. An app with its own HTTP stack is a [`Carrier`] of
+//! the same requests.
 //!
 //! What can go wrong: no server, or one with the wrong key
 //! ([`TransportError::WrongPin`]: nothing was said to it); a server without room
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use rand::Rng;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
@@ -31,9 +32,9 @@ mod evidence;
 pub use evidence::{Carried, EvidenceReport};
 
 /// Longest wait for a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest wait for a whole exchange.
-const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(60);
+pub const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Most exchanges of one synchronisation, against a server that always has
 /// more.
 const MAX_EXCHANGES: u32 = 10_000;
@@ -86,10 +87,24 @@ impl TransportError {
     }
 }
 
+/// An answer that is on its way, or why there is none.
+pub type Carrying = BoxFuture<'static, Result<reqwest::Response, String>>;
+
+/// Who carries requests, where it is not this module's own HTTP client: an app
+/// with one of its own, or a simulated network.
+pub trait Carrier: std::fmt::Debug + Send + Sync {
+    /// Sends a request and brings the answer, within [`CONNECT_TIMEOUT`] and
+    /// [`EXCHANGE_TIMEOUT`]; or says why there is none.
+    fn carry(&self, request: reqwest::Request) -> Carrying;
+}
+
 /// A server, by address.
 #[derive(Debug, Clone)]
 pub struct Transport {
     client: reqwest::Client,
+    /// Carries what the client has put together; if there is none, the client
+    /// does.
+    carrier: Option<Arc<dyn Carrier>>,
     base: String,
     /// As it was given: what a phone keeps.
     address: String,
@@ -174,6 +189,7 @@ impl Transport {
             .map_err(|error| TransportError::Address(chain(&error)))?;
         Ok(Self {
             client,
+            carrier: None,
             base: base.trim_end_matches('/').to_owned(),
             address: match pin {
                 Some(pin) => format!("{base}#pin={pin}"),
@@ -181,6 +197,15 @@ impl Transport {
             },
             wrong_pin,
         })
+    }
+
+    /// The same server, asked through somebody else's connections.
+    #[must_use]
+    pub fn carried_by(self, carrier: Arc<dyn Carrier>) -> Self {
+        Self {
+            carrier: Some(carrier),
+            ..self
+        }
     }
 
     /// Hands in a ticket: what the phone then shows. `fingerprint` is what an
@@ -346,7 +371,14 @@ impl Transport {
             true => TransportError::WrongPin,
             false => TransportError::Unreachable(chain(&error)),
         };
-        let mut response = request.send().await.map_err(unreachable)?;
+        let mut response = match &self.carrier {
+            None => request.send().await.map_err(unreachable)?,
+            Some(carrier) => {
+                let request = request.build().map_err(unreachable)?;
+                let carried = carrier.carry(request).await;
+                carried.map_err(TransportError::Unreachable)?
+            }
+        };
         let status = response.status();
         let offset = response.headers().get("upload-offset");
         let offset = offset.and_then(|offset| offset.to_str().ok()?.parse().ok());

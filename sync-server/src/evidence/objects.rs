@@ -17,6 +17,7 @@ use object_store::{
 };
 
 use shaodao_core::domain::ids::SealedId;
+use shaodao_core::points::{Point, pass};
 
 use super::settings::Settings;
 
@@ -311,7 +312,10 @@ fn move_durably(from: &FilePath, to: &FilePath) -> std::io::Result<()> {
         }
         renamed => renamed?,
     }
-    flush_folder(shelf)
+    pass(Point::ObjectMoved);
+    flush_folder(shelf)?;
+    pass(Point::ObjectKept);
+    Ok(())
 }
 
 /// A rename is on the disk once its folder is.

@@ -23,6 +23,8 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use shaodao_core::points::{Point, pass};
+
 use super::check::Look;
 use super::objects::blocking;
 use super::turns::Holding;
@@ -252,6 +254,7 @@ impl PuttingDown {
             self.offset = self.file.length;
         }
         self.file.end(self.offset, self.length)?;
+        pass(Point::UploadFlushed);
         let look = self.look.filter(|look| look.at() == self.offset);
         Ok((self.offset, look, refused))
     }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use shaodao_core::domain::ids::{DeviceId, SealedId};
+use shaodao_core::points::{Point, pass};
 
 use super::objects::{Name, blocking};
 use super::{Evidence, Refused, catalogue};
@@ -73,6 +74,7 @@ impl Evidence {
         if !app.read(|db| catalogue::stands(db, &sealed))? {
             self.objects.remove(&Name::Piece(sealed)).await?;
             self.objects.remove(&Name::Thumbnail(sealed)).await?;
+            pass(Point::BytesRemoved);
         }
         let done = move |engine: &mut crate::engine::Engine| {
             let trash = "DELETE FROM evidence_trash WHERE sealed = ?1";
@@ -108,6 +110,7 @@ impl Evidence {
             if !known {
                 let path = self.arriving.join(&name);
                 blocking(move || std::fs::remove_file(path)).await?;
+                pass(Point::OrphanRemoved);
                 orphans += 1;
             }
         }

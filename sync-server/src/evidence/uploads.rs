@@ -20,6 +20,7 @@ use axum::body::Body;
 use rusqlite::params;
 
 use shaodao_core::domain::ids::{DeviceId, SealedId};
+use shaodao_core::points::{Point, pass};
 
 use super::catalogue::Known;
 use super::check::Look;
@@ -293,6 +294,7 @@ impl Evidence {
             _ => Ok(()),
         })
         .await?;
+        pass(Point::UploadRemoved);
         let delete = move |engine: &mut Engine| {
             let sql = "DELETE FROM upload WHERE device = ?1 AND sealed = ?2";
             engine.db.execute(sql, params![device.0, sealed.0])?;

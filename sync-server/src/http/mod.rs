@@ -44,7 +44,7 @@ mod evidence;
 //
 mod error;
 
-pub use serve::serve;
+pub use serve::{Listener, serve};
 
 use error::ApiError;
 use places::{Place, Places};

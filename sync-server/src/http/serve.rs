@@ -50,9 +50,33 @@ const HEADERS: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Peer(pub IpAddr);
 
+/// Where connections come from: the system's sockets, or those of a simulated
+/// network.
+pub trait Listener {
+    /// A connection.
+    type Stream: AsyncRead + AsyncWrite + Send + 'static;
+
+    /// The next connection, and whose it is.
+    ///
+    /// # Errors
+    /// There is none to give at the moment; it may be asked again.
+    fn accept(&self) -> impl Future<Output = std::io::Result<(Self::Stream, SocketAddr)>>;
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> std::io::Result<(TcpStream, SocketAddr)> {
+        let (stream, address) = TcpListener::accept(self).await?;
+        // Answers are written whole; waiting to fill packets only delays them.
+        let _ = stream.set_nodelay(true);
+        Ok((stream, address))
+    }
+}
+
 /// Serves until `stop` is done and everything in hand is answered.
-pub async fn serve(
-    listener: TcpListener,
+pub async fn serve<L: Listener>(
+    listener: L,
     tls: Option<TlsAcceptor>,
     router: Router,
     limits: &Limits,
@@ -98,7 +122,7 @@ pub async fn serve(
 }
 
 /// The next connection, however often the system has none to give.
-async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+async fn accept<L: Listener>(listener: &L) -> (L::Stream, SocketAddr) {
     let mut breath = tokio::time::interval(BREATH);
     loop {
         match listener.accept().await {
@@ -119,9 +143,10 @@ struct Door {
 }
 
 impl Door {
-    async fn connection(&self, stream: TcpStream, from: IpAddr, watcher: Watcher) {
-        // Answers are written whole; waiting to fill packets only delays them.
-        let _ = stream.set_nodelay(true);
+    async fn connection<S>(&self, stream: S, from: IpAddr, watcher: Watcher)
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(self.write_timeout));
         let stream: Pin<Box<_>> = Box::pin(stream);

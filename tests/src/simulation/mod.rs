@@ -206,7 +206,7 @@ impl Simulation {
 /// A folder that costs no disk, where there is one: the simulation flushes some
 /// hundred thousand times, and what a disk does when the power fails is tested
 /// elsewhere.
-fn memory() -> PathBuf {
+pub fn memory() -> PathBuf {
     let shared = Path::new("/dev/shm");
     match shared.is_dir() {
         true => shared.to_owned(),
@@ -230,7 +230,7 @@ fn forget_the_dead() {
 }
 
 /// The street in which everybody is enrolled, made once for a process.
-fn template() -> &'static Path {
+pub fn template() -> &'static Path {
     static TEMPLATE: OnceLock<PathBuf> = OnceLock::new();
     TEMPLATE.get_or_init(|| {
         forget_the_dead();

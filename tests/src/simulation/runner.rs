@@ -5,7 +5,22 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Outcome, live};
+use super::Outcome;
+
+/// A kind of run: what is lived, and how one seed of it is lived again.
+#[derive(Debug, Clone, Copy)]
+pub struct Run {
+    /// Lives a seed and checks everything; panics where something is not right.
+    pub live: fn(u64) -> Outcome,
+    /// What follows `cargo test -p shaodao-tests` to live one seed again.
+    pub again: &'static str,
+}
+
+/// Weeks of a street.
+pub const WEEKS: Run = Run {
+    live: super::live,
+    again: "--test simulation one_seed",
+};
 
 /// A seed of which something is not right.
 #[derive(Debug, Clone)]
@@ -32,17 +47,24 @@ pub struct Seeds {
 /// # Panics
 /// The variable is no number.
 pub fn wanted(usual: u64) -> u64 {
-    match std::env::var("SHAODAO_SEEDS") {
-        Ok(count) => count.parse().expect("SHAODAO_SEEDS is a number"),
+    wanted_by("SHAODAO_SEEDS", usual)
+}
+
+/// How many seeds are wanted: as the variable of this name says, else so many.
+///
+/// # Panics
+/// The variable is no number.
+pub fn wanted_by(name: &str, usual: u64) -> u64 {
+    match std::env::var(name) {
+        Ok(count) => count
+            .parse()
+            .unwrap_or_else(|_| panic!("{name} is no number")),
         Err(_) => usual,
     }
 }
 
 /// Lives one seed; what is not right comes back in words.
-///
-/// # Errors
-/// What is not right.
-pub fn one(seed: u64) -> Result<Outcome, Failure> {
+fn one(live: fn(u64) -> Outcome, seed: u64) -> Result<Outcome, Failure> {
     catch_unwind(AssertUnwindSafe(|| live(seed))).map_err(|thrown| {
         let text = thrown.downcast_ref::<String>().cloned();
         let text = text.or_else(|| thrown.downcast_ref::<&str>().map(|it| (*it).to_owned()));
@@ -51,61 +73,64 @@ pub fn one(seed: u64) -> Result<Outcome, Failure> {
     })
 }
 
-/// Lives these seeds, in order, on as many threads as there are cores, until
-/// one is not right.
-pub fn lived(seeds: std::ops::Range<u64>) -> Seeds {
-    let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    let next = AtomicU64::new(seeds.start);
-    let found: Mutex<Seeds> = Mutex::default();
-    std::thread::scope(|scope| {
-        for _ in 0..cores {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::SeqCst);
-                    if seed >= seeds.end {
-                        return;
-                    }
-                    let outcome = one(seed);
-                    let mut found = match found.lock() {
-                        Ok(found) => found,
-                        Err(poisoned) => poisoned.into_inner(),
-                    };
-                    match outcome {
-                        Ok(outcome) => {
-                            found.lived += 1;
-                            for (what, count) in outcome.tally {
-                                *found.tally.entry(what).or_default() += count;
+impl Run {
+    /// Lives these seeds, in order, on as many threads as there are cores, until
+    /// one is not right.
+    pub fn lived(&self, seeds: std::ops::Range<u64>) -> Seeds {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let next = AtomicU64::new(seeds.start);
+        let found: Mutex<Seeds> = Mutex::default();
+        std::thread::scope(|scope| {
+            for _ in 0..cores {
+                scope.spawn(|| {
+                    loop {
+                        let seed = next.fetch_add(1, Ordering::SeqCst);
+                        if seed >= seeds.end {
+                            return;
+                        }
+                        let outcome = one(self.live, seed);
+                        let mut found = match found.lock() {
+                            Ok(found) => found,
+                            Err(poisoned) => poisoned.into_inner(),
+                        };
+                        match outcome {
+                            Ok(outcome) => {
+                                found.lived += 1;
+                                for (what, count) in outcome.tally {
+                                    *found.tally.entry(what).or_default() += count;
+                                }
+                            }
+                            Err(failure) => {
+                                next.store(seeds.end, Ordering::SeqCst);
+                                let first = found.failure.as_ref();
+                                if first.is_none_or(|first| failure.seed < first.seed) {
+                                    found.failure = Some(failure);
+                                }
                             }
                         }
-                        Err(failure) => {
-                            next.store(seeds.end, Ordering::SeqCst);
-                            let first = found.failure.as_ref();
-                            if first.is_none_or(|first| failure.seed < first.seed) {
-                                found.failure = Some(failure);
-                            }
-                        }
                     }
-                }
-            });
+                });
+            }
+        });
+        match found.into_inner() {
+            Ok(found) => found,
+            Err(poisoned) => poisoned.into_inner(),
         }
-    });
-    match found.into_inner() {
-        Ok(found) => found,
-        Err(poisoned) => poisoned.into_inner(),
     }
-}
 
-/// Lives these seeds.
-///
-/// # Panics
-/// One is not right: its number and the command that lives it again.
-pub fn all_right(seeds: std::ops::Range<u64>) -> Seeds {
-    let found = lived(seeds);
-    if let Some(Failure { seed, what }) = &found.failure {
-        panic!(
-            "seed {seed}: {what}\nlive it again: SHAODAO_SEED={seed} cargo test -p shaodao-tests \
-             --test simulation one_seed -- --nocapture"
-        );
+    /// Lives these seeds.
+    ///
+    /// # Panics
+    /// One is not right: its number and the command that lives it again.
+    pub fn all_right(&self, seeds: std::ops::Range<u64>) -> Seeds {
+        let found = self.lived(seeds);
+        if let Some(Failure { seed, what }) = &found.failure {
+            panic!(
+                "seed {seed}: {what}\nlive it again: SHAODAO_SEED={seed} cargo test -p shaodao-tests \
+             {} -- --nocapture",
+                self.again
+            );
+        }
+        found
     }
-    found
 }

@@ -47,6 +47,7 @@ use shaodao_server::verify::Extent;
 
 pub mod deeds;
 pub mod disaster;
+mod evidence;
 pub mod network;
 mod phones;
 mod repeat;

@@ -15,6 +15,7 @@ use std::sync::OnceLock;
 
 mod phone;
 mod server;
+mod upgrade;
 
 /// The ways to fail, as the library names them.
 const WAYS: [&str; 4] = ["error", "full", "torn", "kill"];
@@ -97,13 +98,22 @@ fn folders(disk: &Path) -> String {
 }
 
 /// Tries every n, each in its way or in all of them; how many were tried.
-fn every_n(asked: u64, mut attempt: impl FnMut(u64, &'static str)) -> usize {
+fn every_n(asked: u64, attempt: impl FnMut(u64, &'static str)) -> usize {
+    every_n_in(&WAYS, asked, attempt)
+}
+
+/// The same in some of the ways.
+fn every_n_in(
+    ways: &[&'static str],
+    asked: u64,
+    mut attempt: impl FnMut(u64, &'static str),
+) -> usize {
     assert!(asked > 0, "the disk was never asked for anything");
     let all = std::env::var("SHAODAO_FAULTS").is_ok_and(|ways| ways == "all");
     let mut tried = 0;
     for at in 1..=asked {
-        for (nth, how) in WAYS.into_iter().enumerate() {
-            if all || at as usize % WAYS.len() == nth {
+        for (nth, how) in ways.iter().copied().enumerate() {
+            if all || at as usize % ways.len() == nth {
                 attempt(at, how);
                 tried += 1;
             }
