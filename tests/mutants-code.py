@@ -36,6 +36,7 @@ import sys
 import threading
 import time
 from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -77,27 +78,26 @@ def main():
     mutants = [mutant for mutant in mutants if options.only in mutant["name"]]
     viable = [mutant for mutant in mutants if not mutant["why"]]
     print(f"{len(mutants)} mutants, {len(viable)} of them run", flush=True)
-    if options.tests:
-        programs = {name: programs[name] for name in options.tests.split(",")}
-    tests = baseline(source, programs, work, options.keep, options.budget)
+    tests = baseline(source, programs, work, options)
     results = known(work / "results.jsonl")
     order = sorted(viable, key=lambda mutant: mutant["key"])
     random.Random(options.seed).shuffle(order)
     until = time.time() + options.minutes * 60
-    with open(work / "results.jsonl", "a", encoding="utf-8") as log:
-        for mutant in order:
-            earlier = results.get(mutant["key"])
-            if earlier and earlier["by"]:
-                continue
-            if time.time() > until:
-                break
-            survived = earlier["survived"] if earlier and options.keep else []
-            result = run(source, tests, mutant, options.budget, survived)
-            results[mutant["key"]] = result
+
+    def look_at(mutant):
+        earlier = results.get(mutant["key"])
+        if time.time() > until or earlier and earlier["by"]:
+            return
+        survived = earlier["survived"] if earlier and options.keep else []
+        result = run(source, tests, mutant, options.budget, survived)
+        results[mutant["key"]] = result
+        with open(work / "results.jsonl", "a", encoding="utf-8") as log:
             log.write(json.dumps(result, ensure_ascii=False) + "\n")
-            log.flush()
-            if not result["by"]:
-                print(f"missed: {mutant['name']}", flush=True)
+        if not result["by"]:
+            print(f"missed: {mutant['name']}", flush=True)
+
+    with ThreadPoolExecutor(options.jobs) as pool:
+        list(pool.map(look_at, order))
     unsound(source, tests, results)
     return report(mutants, viable, results)
 
@@ -112,7 +112,8 @@ def arguments():
         "--budget", type=float, default=float("inf"),
         help="processor time for the tests of one mutant, seconds",
     )
-    parser.add_argument("--tests", default="", help="of these binaries only, such as rights,ladder")
+    parser.add_argument("--jobs", type=int, default=1, help="tests at a time")
+    parser.add_argument("--tests", default="", help="beginnings, such as `rights,stories stories::ladder`")
     parser.add_argument(
         "--keep", action="store_true",
         help="believe what is known of tests of the same name, and do not run what was survived",
@@ -318,7 +319,6 @@ class Test:
         if reached:
             environment[REACHED] = str(reached)
         seconds = int(10 + 5 * self.cost) if number else int(longest + 1)
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
 
         def limit():
             resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
@@ -337,15 +337,15 @@ class Test:
             patience = threading.Timer(60 + 30 * (self.wall if number else longest), give_up)
             patience.start()
             said = running.stdout.read()
-            code = running.wait()
+            _, status, used = os.wait4(running.pid, 0)
+            code = running.returncode = os.waitstatus_to_exitcode(status)
             patience.cancel()
             try:
                 # What it has started ends with it.
                 os.killpg(running.pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        used = used.ru_utime + used.ru_stime
         if code == 0 and " 1 passed; 0 failed;" in said:
             return None, used
         if hung.is_set():
@@ -355,37 +355,43 @@ class Test:
         return "fails" if "test result: FAILED." in said else f"ends with {code}", used
 
 
-def baseline(source, programs, work, keep, longest):
+def baseline(source, programs, work, options):
     """Every test that fits into the time, the cheapest first, with what it costs
     and reaches."""
     path = work / "tests.json"
-    known = json.loads(path.read_text()) if keep and path.is_file() else {}
-    tests, failing = [], []
+    known = json.loads(path.read_text()) if options.keep and path.is_file() else {}
+    tests, failing, longest = [], [], options.budget
+
+    def measure(test):
+        if test.key in known:
+            test.cost, test.wall, reaches = known[test.key]
+            test.reaches = set(reaches)
+            tests.append(test)
+            return
+        reached = work / f"reached-{threading.get_ident()}"
+        reached.unlink(missing_ok=True)
+        began = time.time()
+        fails, test.cost = test.run(source, 0, reached, min(longest, LONGEST))
+        test.wall = time.time() - began
+        if fails in ("too long", "hangs") and longest < LONGEST:
+            print(f"left out, it takes more than {longest} s: {test.key}", flush=True)
+            return
+        if fails:
+            failing.append(f"{test.key} {fails} without a mutant")
+        tests.append(test)
+        if reached.is_file():
+            test.reaches = set(reached.read_text().splitlines())
+        known[test.key] = (test.cost, test.wall, sorted(test.reaches))
+
+    wanted = []
     for program in programs.values():
         command = [program, "--list", "--format", "terse"]
         said = subprocess.check_output(command, text=True, cwd=source / "core")
-        for name in re.findall(r"^(.*): test$", said, re.M):
-            test = Test(program, name)
-            if test.key in known:
-                test.cost, test.wall, reaches = known[test.key]
-                test.reaches = set(reaches)
-                tests.append(test)
-                continue
-            reached = work / "reached"
-            reached.unlink(missing_ok=True)
-            began = time.time()
-            fails, test.cost = test.run(source, 0, reached, min(longest, LONGEST))
-            test.wall = time.time() - began
-            if fails in ("too long", "hangs") and longest < LONGEST:
-                print(f"left out, it takes more than {longest} s: {test.key}", flush=True)
-                continue
-            if fails:
-                failing.append(f"{test.key} {fails} without a mutant")
-            tests.append(test)
-            if reached.is_file():
-                test.reaches = set(reached.read_text().splitlines())
-            known[test.key] = (test.cost, test.wall, sorted(test.reaches))
-            path.write_text(json.dumps(known))
+        wanted += [Test(program, name) for name in re.findall(r"^(.*): test$", said, re.M)]
+    beginnings = tuple(options.tests.split(","))
+    with ThreadPoolExecutor(options.jobs) as pool:
+        list(pool.map(measure, (it for it in wanted if it.key.startswith(beginnings))))
+    path.write_text(json.dumps(known))
     if failing:
         sys.exit("\n".join(failing))
     total = sum(test.cost for test in tests)

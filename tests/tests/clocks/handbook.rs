@@ -215,6 +215,8 @@ fn only_whole_minutes_count_in_favour_of_whoever_has_to_meet_the_limit() {
         due(start, &[(start + 5, start + 6)]),
         start + HOUR_MS + MINUTE_MS
     );
+    // One of no length touches none.
+    assert_eq!(due(start, &[(start + 5, start + 5)]), start + HOUR_MS);
     let across = (start + MINUTE_MS - 1, start + MINUTE_MS + 1);
     assert_eq!(due(start, &[across]), start + HOUR_MS + 2 * MINUTE_MS);
     // A minute that is not over is not used.

@@ -180,6 +180,19 @@ fn years_join_without_a_gap_in_any_order() {
         many.edition_after(&office, "gap"),
         Err(BadCalendar::Gap(2025))
     );
+    // A year that is known in part is completed before the next one joins it.
+    let june = (date("2025-06-01"), date("2025-06-30"));
+    let june = Calendar::new(
+        "june",
+        office.week().clone(),
+        Default::default(),
+        Some(june),
+    );
+    let rows = "2025-01-01,off,元旦,notice\n2026-01-01,off,元旦,notice\n";
+    let both = Holidays::parse(&format!("{HEAD}{rows}")).expect("reads");
+    let both = both.edition_after(&june.expect("makes sense"), "both");
+    let both = both.expect("follows").known();
+    assert_eq!(both, Some((date("2025-01-01"), date("2026-12-31"))));
     // A table replaces its years and no others.
     assert_eq!(all.exceptions().len(), 6);
     let corrected = Holidays::parse(&format!("{HEAD}2025-01-02,off,元旦,notice\n")).expect("reads");

@@ -58,6 +58,8 @@ fn a_lost_phone_is_revoked_and_honest_work_on_it_is_not_lost() {
     let now = world.of(HEAD).now(now_ms);
     let sight = world.of(HEAD).device.sight(now).expect("a sight");
     assert_eq!(sight, Sight::OwnOnly(Blind::Revoked));
+    let why = [Blind::Revoked, Blind::Suspended, Blind::LeaseOver].map(Blind::word);
+    assert_eq!(why, ["revoked", "suspended", "lease_over"], "apps know it");
     world.sync(SECRETARY);
     assert!(world.of(SECRETARY).device.show(honest).is_err());
 
