@@ -13,7 +13,7 @@ help:
 	@echo "make test                      everything that can fail, tests last"
 	@echo "make prove                     the long runs of what make test does in short"
 	@echo "make serve                     the server alone, on 127.0.0.1:8470"
-	@echo "make bench                     benchmarks against plain baselines"
+	@echo "make bench                     benchmarks against plain baselines; the library for phones"
 	@echo "make bench-peers [ARGS="--scale 0.1"]  the same work by PouchDB and automerge-repo (Node.js)"
 	@echo "make load                      500 phones at once, and how cost grows"
 	@echo "make fuzz [FUZZ_SECONDS=300]   every decoder under libFuzzer (cargo-fuzz)"
@@ -66,6 +66,7 @@ bench:
 	$(CARGO) bench -p shaodao-core --bench micro
 	$(CARGO) run --release -p shaodao-tests --bin bench
 	$(CARGO) run --release -p shaodao-tests --features planted --bin cost
+	bindings/size.sh
 
 bench-peers: tests/peers/node_modules
 	$(CARGO) build --release -p shaodao-server -p shaodao-tests --bin shaodao-server --bin peer_run

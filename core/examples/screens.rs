@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         median(ROUNDS, || findings(&device, now))?,
         median(ROUNDS, || detail(&device, now, first))?,
         median(ROUNDS, || whistles(&device, now))?,
-        median(ROUNDS / 10, || device.todo(now).map(|_| ()))?,
+        median(ROUNDS / 100, || device.todo(now).map(|_| ()))?,
     ];
     let times = times.map(|time| format!("{time:.3}"));
     println!("core {}", times.join(" "));

@@ -27,7 +27,7 @@ private let rounds = 301
                 let page = try await phone.whistles(filter: WhistleFilter())
                 precondition(page.rows.count == 50)
             },
-            try await median(rounds / 10) {
+            try await median(rounds / 100) {
                 let todo = try await phone.todo()
                 precondition(!todo.isEmpty)
             },
