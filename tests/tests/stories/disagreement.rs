@@ -420,6 +420,7 @@ fn two_photos_at_the_same_time_are_both_kept() {
             reason,
         };
         world.on_finding(person, finding, erase);
+        world.pass(60_000);
     }
     world.of(HEAD).offline = false;
     world.sync(HEAD);
