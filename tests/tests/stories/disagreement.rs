@@ -387,6 +387,7 @@ fn two_photos_at_the_same_time_are_both_kept() {
         world.of(person).offline = true;
     }
     let passed_on = world.photograph(HEAD, finding);
+    world.pass(60_000);
     world.photograph(SECRETARY, finding);
     world.attach_photo(SECRETARY, finding, &passed_on);
     world.settle();
@@ -420,6 +421,7 @@ fn two_photos_at_the_same_time_are_both_kept() {
             reason,
         };
         world.on_finding(person, finding, erase);
+        world.pass(60_000);
     }
     world.of(HEAD).offline = false;
     world.sync(HEAD);

@@ -92,6 +92,26 @@ fn a_running_limit_keeps_the_ladder_that_it_began_under() {
 }
 
 #[test]
+fn a_date_set_by_hand_follows_the_policy_in_force_at_once() {
+    // What could go wrong: what was armed yesterday fires by yesterday's ladder.
+    let mut world = street("by-hand");
+    let finding = world.report(SECRETARY, GRID, "E0103", "渣土堆放");
+    let whistle = world.whistle(SECRETARY, NORTH_GATE, finding, &[URBAN_POST], 2);
+    world.sync_all();
+    let before_ms = world.timers()[&whistle];
+    let held = json!([{ "from": "community", "causes": ["due_passed"], "hold_minutes": 30 }]);
+    edit(&mut world, |pack| pack["policy"]["ladder"] = held).expect("an edition");
+    let half_ms = HOUR_MS / 2;
+    assert_eq!(world.timers()[&whistle], before_ms + half_ms);
+    world.sync_all();
+    world.pass(2 * HOUR_MS + half_ms);
+    assert_eq!(world.escalations(), 0);
+    world.pass(1);
+    assert_eq!(world.escalations(), 1);
+    world.settle();
+}
+
+#[test]
 fn a_third_policy_leaves_the_first_and_the_second_alone() {
     // What could go wrong: only the newest of the former policies is kept, or
     // an edition that changes people alone takes one away.

@@ -111,6 +111,12 @@ fn a_backup_at_noon_and_a_dead_disk_lose_nothing() {
             0,
             "nothing became a trace or was set aside"
         );
+        // Tomorrow's numbers begin again: none of them was ever given.
+        world.pass(24 * HOUR_MS);
+        let tomorrow = numbered(&mut world, "第二天");
+        world.settle();
+        let number = number(&mut world, HEAD, tomorrow);
+        assert_eq!(number, "E0102-20250612-0001");
     }
 }
 
