@@ -336,9 +336,14 @@ fn begin_again(
     engine.in_transaction(|engine| engine.in_savepoint(Engine::begin_another_life))??;
     pass(Point::LifeBegun);
     // One file again, to be moved as one.
-    engine
+    let mode = |row: &rusqlite::Row<'_>| row.get::<_, String>(0);
+    let mode = engine
         .db
-        .pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))?;
+        .pragma_update_and_check(None, "journal_mode", "DELETE", mode)?;
+    if mode != "delete" {
+        let error = std::io::Error::other("the log does not go into the database");
+        return Err(file(&path, error));
+    }
     pass(Point::RestoreDrafted);
     Ok(())
 }
