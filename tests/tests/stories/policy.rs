@@ -100,7 +100,9 @@ fn a_date_set_by_hand_follows_the_policy_in_force_at_once() {
     world.sync_all();
     let before_ms = world.timers()[&whistle];
     let held = json!([{ "from": "community", "causes": ["due_passed"], "hold_minutes": 30 }]);
-    edit(&mut world, |pack| pack["policy"]["ladder"] = held).expect("an edition");
+    world
+        .edit_directory("another policy", |pack| pack["policy"]["ladder"] = held)
+        .expect("an edition");
     let half_ms = HOUR_MS / 2;
     assert_eq!(world.timers()[&whistle], before_ms + half_ms);
     world.sync_all();
