@@ -16,6 +16,7 @@ use shaodao_core::device::Draft;
 use shaodao_core::domain::action::{Body, Level, Order, Party, RecordKind, Target, Value, fact};
 use shaodao_core::domain::ids::{EnvelopeHash, RecordId};
 use shaodao_core::pack;
+use shaodao_core::store::read::WhistleFilter;
 use shaodao_core::sync::transport::Transport;
 use shaodao_tests::world::{HOUR_MS, MORNING_MS};
 
@@ -171,7 +172,12 @@ fn morning(street: &mut Street, member: &mut Member) -> Result<(), AnyError> {
         let captured = street.report(&mut member.phone, nth)?;
         member.saved.insert(captured.hash);
     }
-    let whistles = member.phone.device.store().whistles(&Default::default())?;
+    // A list is cut at 50, and there are more whistles in the community.
+    let own = WhistleFilter {
+        party: Some(party.clone()),
+        ..WhistleFilter::default()
+    };
+    let whistles = member.phone.device.store().whistles(&own)?;
     let mine = whistles
         .iter()
         .find(|whistle| whistle.title.contains(&member.phone.person))
