@@ -6,6 +6,26 @@ use std::path::{Path, PathBuf};
 use shaodao_core::device::Home;
 use shaodao_core::store::key::DatabaseKey;
 
+/// A folder of a test, which goes away with it.
+#[derive(Debug)]
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    /// An empty folder with this name in its name, for this process.
+    pub fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("shaodao-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        Self(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 /// The key of every phone.
 pub fn key() -> DatabaseKey {
     DatabaseKey::new([0x5d; 32])

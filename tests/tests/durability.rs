@@ -3,12 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use shaodao_tests::home::Folder;
 use shaodao_tests::process::{ServerProcess, Terminal};
 use shaodao_tests::world::MORNING_MS;
 
@@ -22,23 +23,6 @@ const SYNC_KILLS: usize = 20;
 
 /// Kills of a phone that rebuilds its database.
 const RECOVERY_KILLS: usize = 20;
-
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("shaodao-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).expect("a folder");
-        Self(folder)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 fn enrolled(server: &ServerProcess, folder: &Path, person: &str) -> Terminal {
     let phone = Terminal::new(&folder.join(person)).expect("the phone program");

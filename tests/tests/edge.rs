@@ -3,7 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use rand::SeedableRng;
@@ -19,31 +19,13 @@ use shaodao_core::sync::transport::{SyncReport, Transport, TransportError};
 use shaodao_core::sync::wire::{self, SyncRequest};
 use shaodao_server::tls::{STATION_CERTIFICATE, STATION_KEY, make_station_certificate};
 use shaodao_tests::bombs;
-use shaodao_tests::home::home;
+use shaodao_tests::home::{Folder, home};
 use shaodao_tests::process::{ServerProcess, Setup, Terminal, binary};
 use shaodao_tests::world::{HOUR_MS, MORNING_MS, finding_facts};
 
 const MEMBER: &str = "P01006-01";
 const SECRETARY: &str = "P01006-00";
 const GRID: &str = "530102001006001";
-
-/// A folder, emptied before and after.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("shaodao-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).expect("a folder");
-        Self(folder)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 /// A phone that keeps an address.
 struct Phone {

@@ -12,6 +12,7 @@ use serde_json::Value as Json;
 
 use shaodao_core::domain::evidence::sealed_size;
 use shaodao_core::seal::id_of;
+use shaodao_tests::home::Folder;
 use shaodao_tests::photos::photo;
 use shaodao_tests::process::{ServerProcess, Terminal};
 use shaodao_tests::world::MORNING_MS;
@@ -24,28 +25,11 @@ const KILLS: usize = 25;
 /// Attempts on each record.
 const EACH: usize = 20;
 
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("shaodao-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).expect("a folder");
-        Self(folder)
-    }
-
-    /// Takes a photo, into a file.
-    fn photo(&self, rng: &mut StdRng, name: &str) -> String {
-        let path = self.0.join(name);
-        std::fs::write(&path, photo(rng, 480, 320, 1)).expect("writes");
-        path.display().to_string()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+/// Takes a photo, into a file.
+fn take_photo(folder: &Folder, rng: &mut StdRng, name: &str) -> String {
+    let path = folder.0.join(name);
+    std::fs::write(&path, photo(rng, 480, 320, 1)).expect("writes");
+    path.display().to_string()
 }
 
 fn enrolled(server: &ServerProcess, folder: &Path, person: &str) -> Terminal {
@@ -122,7 +106,7 @@ fn no_kill_leaves_an_action_that_cites_what_is_not_there() {
         }
         let record = records.last().expect("a record").clone();
         let [one, other] =
-            ["a.jpg", "b.jpg"].map(|name| folder.photo(&mut rng, &format!("{nth}-{name}")));
+            ["a.jpg", "b.jpg"].map(|name| take_photo(&folder, &mut rng, &format!("{nth}-{name}")));
         let before = files(&home);
         let mut child = phone
             .command(&["attach", &record, &one, &other])
@@ -201,7 +185,7 @@ fn seven_of_nine_photos_have_arrived_and_everybody_knows_where_the_others_are() 
     let mut attach = |count: usize| {
         let first = taken.len();
         for nth in first..first + count {
-            taken.push(folder.photo(&mut rng, &format!("IMG_{nth}.jpg")));
+            taken.push(take_photo(&folder, &mut rng, &format!("IMG_{nth}.jpg")));
         }
         let mut args = vec!["attach", record.as_str(), "--shows", "scene"];
         args.extend(taken[first..].iter().map(String::as_str));

@@ -1,20 +1,13 @@
 //! The whole loop by hand, with the programs as a user runs them: 问题收集 →
 //! 吹哨 → 签收 → 报到 → 处理反馈 → 核实结项 → 综合评价, each phone a process.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value as Json;
 
+use shaodao_tests::home::Folder;
 use shaodao_tests::process::{ServerProcess, Terminal};
 use shaodao_tests::world::{HOUR_MS, MORNING_MS};
-
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 fn enrolled(server: &ServerProcess, folder: &Path, person: &str) -> Terminal {
     let phone = Terminal::new(&folder.join(person)).expect("the phone program");
@@ -35,10 +28,7 @@ fn record(said: &Json) -> String {
 
 #[test]
 fn a_finding_goes_all_the_way_from_four_terminals() {
-    let folder = std::env::temp_dir().join(format!("shaodao-terminal-{}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&folder);
-    std::fs::create_dir_all(&folder).expect("a folder");
-    let folder = Folder(folder);
+    let folder = Folder::new("terminal");
     let server = ServerProcess::start(&folder.0, MORNING_MS).expect("a server");
     let [member, secretary, urban, dispatcher] = ["P01006-01", "P01006-00", "P01006-06", "S-01"]
         .map(|person| enrolled(&server, &folder.0, person));
@@ -170,10 +160,7 @@ fn a_finding_goes_all_the_way_from_four_terminals() {
 
 #[test]
 fn a_copied_folder_is_a_new_phone_and_its_work_is_done_again() {
-    let folder = std::env::temp_dir().join(format!("shaodao-copied-{}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&folder);
-    std::fs::create_dir_all(&folder).expect("a folder");
-    let folder = Folder(folder);
+    let folder = Folder::new("copied");
     let server = ServerProcess::start(&folder.0, MORNING_MS).expect("a server");
     let old = enrolled(&server, &folder.0, "P01006-01");
     let report = [
@@ -228,10 +215,7 @@ fn a_database_is_backed_up_altered_found_out_and_restored_by_hand() {
     // What could go wrong: a backup of a running server that is not whole, an
     // altered row that passes, a restore under a running server, phones that do
     // not bring what is missing.
-    let folder = std::env::temp_dir().join(format!("shaodao-by-hand-{}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&folder);
-    std::fs::create_dir_all(&folder).expect("a folder");
-    let folder = Folder(folder);
+    let folder = Folder::new("by-hand");
     let backup = folder.0.join("noon.db");
     let mut server = ServerProcess::start(&folder.0, MORNING_MS).expect("a server");
     runtime()

@@ -1,7 +1,7 @@
 //! The time that the system gives an app in the background, with a real server
 //! behind a connection that hangs.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rand::rngs::StdRng;
@@ -14,6 +14,7 @@ use shaodao::open::{Opening, new_key, open_phone};
 use shaodao::phone::Phone;
 use shaodao::types::{Link, Setting, Shows};
 use shaodao_tests::cutting::Cutting;
+use shaodao_tests::home::Folder;
 use shaodao_tests::process::ServerProcess;
 use shaodao_tests::world::MORNING_MS;
 
@@ -23,14 +24,6 @@ const SEED: u64 = 6;
 const HANGS_AFTER: u64 = 800_000;
 /// What else goes through: actions, keys, a thumbnail, headers.
 const BESIDE: u64 = 200_000;
-
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 /// Clocks that stand at the time of the rehearsal.
 struct Morning;
@@ -83,10 +76,7 @@ async fn time_runs_out_in_the_middle_of_a_photo() {
     // What could go wrong: the call outlives its time, and the system kills the
     // app; actions wait behind photos; a photo begins anew each time and never
     // arrives in the seconds that an app is given.
-    let folder = std::env::temp_dir().join(format!("shaodao-background-{}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&folder);
-    std::fs::create_dir_all(&folder).expect("a folder");
-    let folder = Folder(folder);
+    let folder = Folder::new("background");
     let server = ServerProcess::start(&folder.0, MORNING_MS).expect("a server");
     let proxy = Cutting::before(server.listen(), usize::MAX).expect("a proxy");
     let address = format!("http://{}", proxy.address);
