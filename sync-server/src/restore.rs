@@ -39,6 +39,7 @@ use crate::audit;
 use crate::clock::Clock;
 use crate::db::{self, DbError, rows};
 use crate::engine::{self, DATABASE, Engine, EngineError, sha256};
+use crate::evidence::objects::flush_folder;
 use crate::evidence::sweep::UNSURE;
 use crate::keys;
 use crate::verify::{Extent, Report};
@@ -388,8 +389,7 @@ fn flush_folder_of(path: &Path) -> Result<(), RestoreError> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let flushed = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
-    flushed.map_err(|error| file(folder, error))
+    flush_folder(folder).map_err(|error| file(folder, error))
 }
 
 /// Gives a file a second name; where the file system has none, a copy.

@@ -319,7 +319,7 @@ fn move_durably(from: &FilePath, to: &FilePath) -> std::io::Result<()> {
 }
 
 /// A rename is on the disk once its folder is.
-pub(super) fn flush_folder(folder: &FilePath) -> std::io::Result<()> {
+pub(crate) fn flush_folder(folder: &FilePath) -> std::io::Result<()> {
     match cfg!(unix) {
         true => std::fs::File::open(folder)?.sync_all(),
         // Elsewhere a folder cannot be opened like a file.
