@@ -9,10 +9,21 @@
 //! that is passed, one a line; with `SHAODAO_POINT_AT` as `Name:2` the process dies
 //! when it passes that point for the second time.
 
-/// A moment between two durable steps. The comment says what is on the disk then,
-/// and what is not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Point {
+macro_rules! points {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// A moment between two durable steps. The comment says what is on the disk
+        /// then, and what is not.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Point { $($(#[$doc])* $name,)* }
+
+        impl Point {
+            /// Every point.
+            pub const ALL: &'static [Point] = &[$(Point::$name,)*];
+        }
+    };
+}
+
+points! {
     // A phone opens.
     /// A schema is made or brought up to date; the database has no mark.
     SchemaMade,
@@ -75,7 +86,7 @@ pub enum Point {
     ArrivalNoted,
 
     // The server writes.
-    /// A timer is taken; what follows is not done. See `Step` in the server.
+    /// A timer is taken; what follows is not done. See [`Point::ESCALATION`].
     TimerTaken,
     /// An escalation is noted.
     EscalationNoted,
@@ -122,33 +133,8 @@ pub enum Point {
 }
 
 impl Point {
-    /// Every point.
-    pub const ALL: [Point; 45] = [
-        Self::SchemaMade,
-        Self::MarkDrafted,
-        Self::InstallationMarked,
-        Self::Reconciled,
-        Self::Journalled,
-        Self::SavedTwice,
-        Self::LogStillFull,
-        Self::JournalDrafted,
-        Self::JournalNamed,
-        Self::ReplyTaken,
-        Self::AsideMade,
-        Self::RebuiltFilled,
-        Self::RebuiltClosed,
-        Self::JournalCopied,
-        Self::RebuiltNamed,
-        Self::NewMarkWritten,
-        Self::OldSetAside,
-        Self::RebuiltInPlace,
-        Self::PieceWritten,
-        Self::PieceFlushed,
-        Self::PieceNamed,
-        Self::PieceKept,
-        Self::FetchedFlushed,
-        Self::PieceSwept,
-        Self::ArrivalNoted,
+    /// The steps of a transaction that performs an escalation, in order.
+    pub const ESCALATION: [Point; 7] = [
         Self::TimerTaken,
         Self::EscalationNoted,
         Self::EscalateWritten,
@@ -156,19 +142,6 @@ impl Point {
         Self::LastHeardWritten,
         Self::BeforeCommit,
         Self::Committed,
-        Self::UploadFlushed,
-        Self::ObjectMoved,
-        Self::ObjectKept,
-        Self::BytesRemoved,
-        Self::UploadRemoved,
-        Self::OrphanRemoved,
-        Self::BackupNoted,
-        Self::BackupDrafted,
-        Self::RestoreCopied,
-        Self::LifeBegun,
-        Self::RestoreDrafted,
-        Self::FormerKept,
-        Self::RestoreNamed,
     ];
 }
 

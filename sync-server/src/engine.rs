@@ -95,55 +95,9 @@ pub struct Caller {
     pub state: DeviceState,
 }
 
-/// The steps of a transaction that performs an escalation, for rehearsals of
-/// what happens when the server dies between two of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Step {
-    /// The timer is gone.
-    TimerTaken,
-    /// The row that makes it happen once is there.
-    EscalationNoted,
-    /// The escalated whistle says so.
-    EscalateWritten,
-    /// The street's whistle is there.
-    StreetOpened,
-    /// The record says when overdue phones were last heard of.
-    LastHeardWritten,
-    /// Everything is done and nothing is committed.
-    BeforeCommit,
-    /// It is on the disk, and nobody has heard of it.
-    Committed,
-}
-
-impl Step {
-    /// Every step, in order.
-    pub const ALL: [Step; 7] = [
-        Self::TimerTaken,
-        Self::EscalationNoted,
-        Self::EscalateWritten,
-        Self::StreetOpened,
-        Self::LastHeardWritten,
-        Self::BeforeCommit,
-        Self::Committed,
-    ];
-}
-
-impl From<Step> for Point {
-    fn from(step: Step) -> Self {
-        match step {
-            Step::TimerTaken => Self::TimerTaken,
-            Step::EscalationNoted => Self::EscalationNoted,
-            Step::EscalateWritten => Self::EscalateWritten,
-            Step::StreetOpened => Self::StreetOpened,
-            Step::LastHeardWritten => Self::LastHeardWritten,
-            Step::BeforeCommit => Self::BeforeCommit,
-            Step::Committed => Self::Committed,
-        }
-    }
-}
-
-/// Is told of every step.
-pub type Rehearse = Box<dyn FnMut(Step) + Send>;
+/// Is told of every point that the writer passes, for rehearsals of what happens
+/// when the server dies there.
+pub type Rehearse = Box<dyn FnMut(Point) + Send>;
 
 /// The one writer. See the module.
 pub struct Engine {
@@ -239,16 +193,16 @@ impl Engine {
         self.directory.clone()
     }
 
-    /// Tells `rehearse` of every step from here on; it may end the process.
+    /// Tells `rehearse` of every point from here on; it may end the process.
     pub fn rehearse(&mut self, rehearse: Rehearse) {
         self.rehearse = Some(rehearse);
     }
 
-    /// A step has been made.
-    pub(crate) fn at(&mut self, step: Step) {
-        pass(step.into());
+    /// The writer passes a point.
+    pub(crate) fn at(&mut self, point: Point) {
+        pass(point);
         if let Some(rehearse) = &mut self.rehearse {
-            rehearse(step);
+            rehearse(point);
         }
     }
 
@@ -264,7 +218,7 @@ impl Engine {
             return Err(error);
         }
         let result = work(self);
-        self.at(Step::BeforeCommit);
+        self.at(Point::BeforeCommit);
         let signed = audit::sign(&self.db, &self.key);
         let committed = signed.and_then(|()| Ok(self.db.execute_batch(self.ending())?));
         if let Err(error) = committed {
@@ -272,7 +226,7 @@ impl Engine {
             self.forget();
             return Err(error.into());
         }
-        self.at(Step::Committed);
+        self.at(Point::Committed);
         self.empty_log();
         Ok(result)
     }

@@ -21,9 +21,10 @@ use shaodao_core::domain::record::RecordState;
 use shaodao_core::domain::whistle::WhistleState;
 use shaodao_core::envelope::Sealed;
 use shaodao_core::planted::{Bug, active};
+use shaodao_core::points::Point;
 
 use crate::db::{self, rows};
-use crate::engine::{Engine, EngineError, Step};
+use crate::engine::{Engine, EngineError};
 
 /// What the next level has if the calendar does not reach that far: three days,
 /// milliseconds.
@@ -253,10 +254,10 @@ impl Engine {
         if first == 0 {
             return Ok(false);
         }
-        self.at(Step::EscalationNoted);
+        self.at(Point::EscalationNoted);
         let (cause, round) = (due.cause, due.round);
         self.act_on(record, Body::Escalate { cause, into, round })?;
-        self.at(Step::EscalateWritten);
+        self.at(Point::EscalateWritten);
         let mut open = server_action(into, Body::Issue(self.street_order(record, whistle)?));
         for name in [
             fact::TITLE,
@@ -269,7 +270,7 @@ impl Engine {
             }
         }
         self.act(open)?;
-        self.at(Step::StreetOpened);
+        self.at(Point::StreetOpened);
         self.say_last_heard(record, whistle, cause)?;
         // What has arrived already may be proof whose time nobody can tell.
         if let RecordState::Whistle(whistle) = self.state_of(RecordKind::Whistle, record)? {
@@ -332,10 +333,10 @@ impl Engine {
         if first == 0 {
             return Ok(false);
         }
-        self.at(Step::EscalationNoted);
+        self.at(Point::EscalationNoted);
         let (cause, round) = (due.cause, due.round);
         self.act_on(record, Body::MarkDistrict { cause, round })?;
-        self.at(Step::EscalateWritten);
+        self.at(Point::EscalateWritten);
         self.say_last_heard(record, whistle, cause)?;
         tracing::info!(whistle = %record, cause = cause.code(), "marked for the district");
         Ok(true)
@@ -379,7 +380,7 @@ impl Engine {
         drop(newest);
         if !heard.is_empty() {
             self.act_on(record, Body::LastHeard { heard })?;
-            self.at(Step::LastHeardWritten);
+            self.at(Point::LastHeardWritten);
         }
         Ok(())
     }

@@ -26,10 +26,11 @@ use shaodao_core::domain::ids::RecordId;
 use shaodao_core::domain::record::RecordState;
 use shaodao_core::domain::whistle::WhistleState;
 use shaodao_core::planted::{Bug, active};
+use shaodao_core::points::Point;
 
 use crate::clock::{Jump, Limits, Stored};
 use crate::db::{self, rows};
-use crate::engine::{Engine, EngineError, Step};
+use crate::engine::{Engine, EngineError};
 
 /// Timers looked at in one transaction.
 pub const BATCH: u32 = 32;
@@ -330,7 +331,7 @@ impl Engine {
         if taken == 0 {
             return Ok(false);
         }
-        self.at(Step::TimerTaken);
+        self.at(Point::TimerTaken);
         let (kind, id) = rows::record_at(&self.db, timer.record)?;
         let RecordState::Whistle(whistle) = self.state_of(kind, id)? else {
             return Ok(false);

@@ -14,7 +14,7 @@ use shaodao_core::domain::action::{Body, RecordKind, Value, fact};
 use shaodao_core::domain::directory::Role;
 use shaodao_core::domain::ids::RecordId;
 use shaodao_core::domain::whistle::WhistleStage;
-use shaodao_server::engine::Step;
+use shaodao_core::points::Point;
 use shaodao_tests::world::{HOUR_MS, World, order};
 
 const SECRETARY: &str = "P01006-00";
@@ -197,7 +197,7 @@ fn a_worker_that_dies_between_any_two_steps_leaves_nothing_half_done() {
     }
     let (sender, _said) = channel();
     let mut expected = 0;
-    for step in Step::ALL {
+    for point in Point::ESCALATION {
         // One batch of two and one of one; it dies in the second escalation.
         for _ in 0..3 {
             blow(&mut world, SECRETARY, NORTH_GATE, URBAN_POST, 0);
@@ -205,16 +205,16 @@ fn a_worker_that_dies_between_any_two_steps_leaves_nothing_half_done() {
         world.sync(SECRETARY);
         world.stop_server();
         world.pass(2 * HOUR_MS);
-        let nth = match step {
-            Step::BeforeCommit | Step::Committed => "1",
+        let nth = match point {
+            Point::BeforeCommit | Point::Committed => "1",
             _ => "2",
         };
-        let name = format!("{step:?}");
+        let name = format!("{point:?}");
         let dies = Worker::start(&world, &["2", &name, nth], &sender);
         assert!(!dies.ends_well(), "{name}: it was to die");
         let done = escalations(&mut world);
-        let wanted = match step {
-            Step::Committed => expected + 2,
+        let wanted = match point {
+            Point::Committed => expected + 2,
             _ => expected,
         };
         assert_eq!(done, wanted, "died at {name}");

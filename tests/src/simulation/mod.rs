@@ -50,6 +50,9 @@ pub mod invariants;
 pub mod escalations;
 //
 pub mod runner;
+//
+#[cfg(feature = "planted")]
+pub mod planting;
 
 use cast::{CROOK, EVERYBODY};
 use crook::Crook;

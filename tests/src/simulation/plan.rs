@@ -3,7 +3,7 @@
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use shaodao_server::engine::Step as Dying;
+use shaodao_core::points::Point;
 
 use super::cast::{CROOK, EVERYBODY, Role};
 
@@ -83,7 +83,7 @@ pub enum Step {
     /// The server stops, and is down for so long.
     ServerDown(i64),
     /// The server dies in the middle of answering somebody.
-    ServerDies(usize, Dying, u32),
+    ServerDies(usize, Point, u32),
     /// Somebody copies the server's database.
     BackupServer,
     /// The server's disk dies, and another life begins from the backup.
@@ -245,7 +245,7 @@ impl Plan {
                 self.steps.push(Step::ServerDown(ms));
             }
             4 | 5 => {
-                let at = Dying::ALL[rng.random_range(0..Dying::ALL.len())];
+                let at = Point::ESCALATION[rng.random_range(0..Point::ESCALATION.len())];
                 self.steps.push(Step::ServerDies(who, at, some(rng)));
             }
             6 => {

@@ -50,7 +50,7 @@ pub mod disaster;
 mod evidence;
 pub mod network;
 mod phones;
-mod repeat;
+pub mod repeat;
 
 use network::{Fate, Weather};
 

@@ -16,16 +16,30 @@ use rand::{RngExt, SeedableRng};
 
 use shaodao_core::device::{DATABASE, Device};
 use shaodao_core::pack;
+use shaodao_core::points::Point;
 use shaodao_core::sync::wire::{self, Judgement, SyncReply, SyncRequest};
 use shaodao_server::clock::Clock;
 use shaodao_server::db::rows;
-use shaodao_server::engine::{Engine, EngineError, Step};
+use shaodao_server::engine::{Engine, EngineError, Rehearse};
 
 use super::{Phone, World};
 use crate::home::{copied, home, unbacked};
 
 /// What ends the writer's thread: not a panic that anybody should read of.
 struct Died;
+
+/// Ends the writer's thread when it passes this point for the `nth` time from here,
+/// counted from 0, and says so before.
+pub fn dying_at(point: Point, mut nth: u32, mut dies: impl FnMut() + Send + 'static) -> Rehearse {
+    Box::new(move |at| match (at == point, nth) {
+        (false, _) => {}
+        (true, 0) => {
+            dies();
+            std::panic::resume_unwind(Box::new(Died));
+        }
+        (true, _) => nth -= 1,
+    })
+}
 
 impl World {
     /// A street in this folder in which everything follows from the seed.
@@ -147,20 +161,13 @@ impl World {
         stored.expect("the server's envelopes")
     }
 
-    /// The server dies when it comes to this step for the `nth` time from here,
-    /// with whatever it has in hand.
-    pub fn doom(&mut self, step: Step, mut nth: u32) {
+    /// The server dies when it passes this point for the `nth` time from here,
+    /// counted from 0, with whatever it has in hand.
+    pub fn doom(&mut self, point: Point, nth: u32) {
         self.doomed = true;
         let writer = self.app().writer.clone();
         let installed = self.runtime.block_on(writer.submit(move |engine| {
-            engine.rehearse(Box::new(move |at| {
-                if at == step {
-                    match nth {
-                        0 => std::panic::resume_unwind(Box::new(Died)),
-                        _ => nth -= 1,
-                    }
-                }
-            }));
+            engine.rehearse(dying_at(point, nth, || {}));
             Ok(())
         }));
         // The very transaction that says so may be its last.

@@ -3,7 +3,7 @@
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use shaodao_server::engine::Step;
+use shaodao_core::points::Point;
 use shaodao_tests::simulation::cast::{EVERYBODY, Person};
 
 /// For so long there is trouble, milliseconds; then all of it ends.
@@ -38,7 +38,7 @@ pub enum What {
     /// The server crashes between two of its steps.
     ServerCrashes,
     /// The server dies when it comes to this step for the n-th time.
-    ServerDies(Step, u32),
+    ServerDies(Point, u32),
 }
 
 /// When, and for how long.
@@ -74,8 +74,8 @@ impl Plan {
         one_after_the_other(&mut rng, &mut events, 20_000, |rng| {
             match rng.random_range(0..3u32) {
                 0 => What::ServerCrashes,
-                1 => What::ServerDies(Step::BeforeCommit, rng.random_range(0..6)),
-                _ => What::ServerDies(Step::Committed, rng.random_range(0..6)),
+                1 => What::ServerDies(Point::BeforeCommit, rng.random_range(0..6)),
+                _ => What::ServerDies(Point::Committed, rng.random_range(0..6)),
             }
         });
         events.sort_by_key(|event| event.at_ms);

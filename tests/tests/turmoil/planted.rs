@@ -2,11 +2,11 @@
 //! (`shaodao_core::planted`), each of which these seeds have to find.
 //!
 //! `cargo test -p shaodao-tests --features planted --test turmoil -- --nocapture`
-//! prints every bug with the seed that finds it, and by what. `SHAODAO_BUG=name`
-//! plants this one only.
+//! prints every bug with the seed that finds it, and by what. `SHAODAO_BUG=name,name`
+//! plants these only.
 
-use shaodao_core::planted::{Bug, plant};
-use shaodao_tests::simulation::runner::Failure;
+use shaodao_core::planted::Bug;
+use shaodao_tests::simulation::planting::every_bug_is_found;
 
 use super::RUN;
 
@@ -25,34 +25,5 @@ const BUGS: &[Bug] = &[
 
 #[test]
 fn every_planted_bug_of_the_exchange_is_found() {
-    std::panic::set_hook(Box::new(|_| {}));
-    let sound = RUN.lived(0..4);
-    assert!(
-        sound.failure.is_none(),
-        "without a bug: {:?}",
-        sound.failure
-    );
-    let mut unfound = Vec::new();
-    let only = std::env::var("SHAODAO_BUG").ok();
-    for bug in BUGS {
-        let name = format!("{bug:?}");
-        if only.as_ref().is_some_and(|only| *only != name) {
-            continue;
-        }
-        plant(Some(*bug));
-        let found = RUN.lived(0..SEEDS).failure;
-        plant(None);
-        match found {
-            Some(Failure { seed, what }) => {
-                let what: String = what.replace('\n', " ").chars().take(110).collect();
-                println!("{name:<22} seed {seed:>3}: {what}");
-            }
-            None => {
-                println!("{name:<22} not found in {SEEDS} seeds");
-                unfound.push(bug);
-            }
-        }
-    }
-    let _ = std::panic::take_hook();
-    assert!(unfound.is_empty(), "not found: {unfound:?}");
+    every_bug_is_found(&RUN, BUGS, 4, SEEDS);
 }

@@ -21,9 +21,10 @@ use turmoil::net::TcpListener;
 use shaodao_core::pack;
 use shaodao_server::app::App;
 use shaodao_server::clock::Clock;
-use shaodao_server::engine::{Engine, Step};
+use shaodao_server::engine::Engine;
 use shaodao_server::http;
 use shaodao_server::limits::Limits;
+use shaodao_tests::world::repeat::dying_at;
 
 use super::street::Street;
 use super::wire::{Door, PORT};
@@ -32,9 +33,6 @@ use super::wire::{Door, PORT};
 const CLOCK: Duration = Duration::from_millis(100);
 /// It looks at its deadlines once in so many times.
 const LOOK_EVERY: u64 = 50;
-
-/// Ends the writer's thread: not a panic that anybody should read of.
-struct Died;
 
 /// Opens the server on its folder and serves until the host crashes.
 pub async fn serve(street: Rc<Street>) -> turmoil::Result {
@@ -60,35 +58,18 @@ async fn watch(app: Arc<App>, clock: Clock, street: Rc<Street>) {
         clock.set(street.now_ms());
         // A server that is dying says so; so does whoever starts it again.
         let _still = Stillness::begins();
-        if let Some((step, nth)) = street.doom.take() {
-            let _ = app.writer.submit(dying(&street, step, nth)).await;
+        if let Some((point, nth)) = street.doom.take() {
+            let died = street.died.clone();
+            let dying = dying_at(point, nth, move || died.store(true, Ordering::SeqCst));
+            let told = app.writer.submit(move |engine| {
+                engine.rehearse(dying);
+                Ok(())
+            });
+            let _ = told.await;
         }
         if nth.is_multiple_of(LOOK_EVERY) {
             let _ = app.watch_deadlines().await;
         }
-    }
-}
-
-/// What makes the writer die when it comes to this step for the n-th time.
-fn dying(
-    street: &Street,
-    step: Step,
-    mut nth: u32,
-) -> impl FnOnce(&mut Engine) -> Result<(), shaodao_server::engine::EngineError> + Send + 'static {
-    let died = street.died.clone();
-    move |engine| {
-        engine.rehearse(Box::new(move |at| {
-            if at == step {
-                match nth {
-                    0 => {
-                        died.store(true, Ordering::SeqCst);
-                        std::panic::resume_unwind(Box::new(Died));
-                    }
-                    _ => nth -= 1,
-                }
-            }
-        }));
-        Ok(())
     }
 }
 

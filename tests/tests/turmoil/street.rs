@@ -13,9 +13,10 @@ use turmoil::{Builder, Sim};
 
 use shaodao_core::device::Captured;
 use shaodao_core::domain::ids::{EnvelopeHash, RecordId};
+use shaodao_core::points::Point;
 use shaodao_core::sync::put_off::PutOff;
 use shaodao_core::sync::transport::{SyncReport, Transport};
-use shaodao_server::engine::{Step, sha256};
+use shaodao_server::engine::sha256;
 use shaodao_tests::simulation::{self, Outcome};
 use shaodao_tests::world::{MORNING_MS, World};
 
@@ -51,7 +52,7 @@ pub struct Street {
     /// The writer of the running server.
     pub writer: RefCell<Option<JoinHandle<()>>>,
     /// Where the server is to die.
-    pub doom: Cell<Option<(Step, u32)>>,
+    pub doom: Cell<Option<(Point, u32)>>,
     /// It has died there.
     pub died: Arc<AtomicBool>,
     /// Everything that was acknowledged.
