@@ -282,10 +282,12 @@ pub fn permit(
             Ok(()) => return Ok(()),
             // That the right role is held elsewhere says most.
             Err(Reason::NotYourArea) => refusal = Some(Reason::NotYourArea),
+            // That the server may as well says nothing to people.
+            Err(Reason::OnlyTheServer) => {}
             Err(reason) => refusal = refusal.or(Some(reason)),
         }
     }
-    Err(refusal.unwrap_or(Reason::NotYourRole))
+    Err(refusal.unwrap_or(Reason::OnlyTheServer))
 }
 
 /// An action and what it is judged by.
@@ -306,10 +308,10 @@ impl Asking<'_> {
                 covers(scope, area) || covers(area, scope)
             }),
             Who::Reporter => yes(reporter(self.state) == Some(&person.id), Reason::NotYours),
-            Who::Confider => {
-                let by = confider(self.action, self.state);
-                yes(by == Some(&person.id), Reason::NotYours)
-            }
+            Who::Confider => yes(
+                confided(self.action, self.state, &person.id),
+                Reason::NotYours,
+            ),
             Who::Blower => self.blows(person),
             Who::Summoned => yes(self.is_summoned(person), Reason::NotATarget),
             Who::Target => {
@@ -433,18 +435,19 @@ fn area_of<'a>(action: &'a Action, state: &'a RecordState) -> Option<&'a str> {
     }
 }
 
-/// Who confided or attached what the action is about.
-fn confider<'a>(action: &Action, state: &'a RecordState) -> Option<&'a PersonId> {
+/// Whether somebody confided what the action is about, or attached it: of two who
+/// attached the same picture at one time either may have it destroyed.
+fn confided(action: &Action, state: &RecordState, person: &PersonId) -> bool {
     match (&action.body, state) {
         (Body::Erase { item, .. }, RecordState::Finding(finding)) => {
-            finding.confided.get(item).map(|confided| &confided.by)
+            let confided = finding.confided.get(item);
+            confided.is_some_and(|confided| confided.by == *person)
         }
         (Body::EraseEvidence { piece, .. }, state) => {
-            let mut attached = state.evidence().iter();
-            let standing = attached.find(|it| it.piece.id == *piece && it.erased.is_none());
-            standing.map(|attached| &attached.by)
+            let mut standing = state.evidence().iter().filter(|it| it.erased.is_none());
+            standing.any(|it| it.piece.id == *piece && it.by == *person)
         }
-        _ => None,
+        _ => false,
     }
 }
 

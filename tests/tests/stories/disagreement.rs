@@ -439,6 +439,56 @@ fn two_photos_at_the_same_time_are_both_kept() {
 }
 
 #[test]
+fn of_two_who_attached_one_picture_either_may_have_it_destroyed() {
+    // What could go wrong: somebody who sees a passer-by in what they attached has
+    // no say, because another had attached it a minute before.
+    let mut world = World::new("either-erases", 1);
+    let other_hand = "P01006-08";
+    for person in [SECRETARY, URBAN, other_hand] {
+        world.phone(person);
+    }
+    let finding = world.report(SECRETARY, GRID, "E0103", "渣土堆放");
+    let cleaner = "post:530102001006001/cleaner";
+    let whistle = world.whistle(SECRETARY, NORTH_GATE, finding, &[URBAN_POST, cleaner], 4);
+    world.settle();
+    for person in [URBAN, other_hand] {
+        world.of(person).offline = true;
+    }
+    let passed_on = world.photograph(URBAN, whistle);
+    world.photograph(URBAN, whistle);
+    world.pass(60_000);
+    world.attach_photo(other_hand, whistle, &passed_on);
+    world.settle();
+    let pieces = |world: &mut World, by: &str| {
+        let evidence = world.seen_whistle(other_hand, whistle).evidence;
+        let theirs = evidence.into_iter().filter(|it| it.by.0 == by);
+        theirs.collect::<Vec<_>>()
+    };
+    let shared = pieces(&mut world, other_hand)[0].piece.id;
+    let other = pieces(&mut world, URBAN)
+        .iter()
+        .map(|it| it.piece.id)
+        .find(|id| *id != shared)
+        .expect("a picture of one's own");
+    let erase = |piece| {
+        let reason = "拍到路人".to_owned();
+        let body = Body::EraseEvidence { piece, reason };
+        Draft::on(RecordKind::Whistle, whistle, body)
+    };
+    let refused = world
+        .try_act(other_hand, erase(other))
+        .expect_err("refused");
+    assert_eq!(Sentence::from(&refused).code, Reason::NotYours.code());
+    world.act(other_hand, erase(shared));
+    world.settle();
+    let state = world.seen_whistle(SECRETARY, whistle);
+    let erased = state.evidence.iter().filter(|it| it.erased.is_some());
+    assert!(erased.clone().all(|it| it.piece.id == shared));
+    assert_eq!((erased.count(), state.evidence.len()), (2, 3));
+    assert!(state.traces.is_empty());
+}
+
+#[test]
 fn a_photo_of_something_closed_meanwhile_is_kept_beside_it_and_reopens_nothing() {
     // What could go wrong: proof from a dead zone that is thrown away because an
     // office was quicker, or that opens again what the office has closed.
