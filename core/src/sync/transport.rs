@@ -17,7 +17,10 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore,
+    SignatureScheme, WantsVerifier,
+};
 
 use super::enrol::Fingerprint;
 use super::pin::{Pin, split_address};
@@ -169,8 +172,8 @@ impl Transport {
     /// # Errors
     /// Not an HTTP address, a pin without TLS, or TLS cannot be set up.
     pub fn pinned(base: &str, pin: Option<Pin>) -> Result<Self, TransportError> {
-        let tls = base.starts_with("https://");
-        if !tls && (pin.is_some() || !base.starts_with("http://")) {
+        let is_tls = base.starts_with("https://");
+        if !is_tls && (pin.is_some() || !base.starts_with("http://")) {
             return Err(TransportError::Address(base.to_owned()));
         }
         // Another component of the app may have chosen a provider before.
@@ -181,9 +184,12 @@ impl Transport {
             .timeout(EXCHANGE_TIMEOUT)
             // A session token is for one server.
             .redirect(reqwest::redirect::Policy::none());
-        if let Some(pin) = pin {
-            builder = builder.tls_backend_preconfigured(recognising(pin, wrong_pin.clone())?);
-        }
+        builder = match pin {
+            Some(pin) => builder.tls_backend_preconfigured(recognising(pin, wrong_pin.clone())?),
+            // Otherwise the system's certificates are read, which takes a while.
+            None if !is_tls => builder.tls_backend_preconfigured(recognising_nobody()?),
+            None => builder,
+        };
         let client = builder
             .build()
             .map_err(|error| TransportError::Address(chain(&error)))?;
@@ -457,13 +463,25 @@ fn recognising(pin: Pin, wrong_pin: Arc<AtomicBool>) -> Result<ClientConfig, Tra
         provider: provider.clone(),
         wrong_pin,
     });
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| TransportError::Address(error.to_string()))?;
-    Ok(builder
+    Ok(tls(provider)?
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth())
+}
+
+/// TLS for a server that is spoken to without.
+fn recognising_nobody() -> Result<ClientConfig, TransportError> {
+    Ok(tls(Arc::new(ring::default_provider()))?
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth())
+}
+
+fn tls(
+    provider: Arc<CryptoProvider>,
+) -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, TransportError> {
+    ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TransportError::Address(error.to_string()))
 }
 
 /// Accepts the certificate of one key. That the server *has* the key is shown by
