@@ -11,6 +11,7 @@
 use std::fs::{File, OpenOptions};
 use std::future::poll_fn;
 use std::io::Write;
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,6 +19,8 @@ use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, Bytes};
 use futures_core::Stream;
+#[cfg(target_os = "linux")]
+use rustix::fs::Advice;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
@@ -33,6 +36,8 @@ use super::{Evidence, Refused, full_or};
 /// Reads of a connection that wait at most until they are put down, and as many
 /// more are being put down: a mebibyte in all.
 const IN_HAND: usize = 32;
+/// Bytes that the disk is given at once, while more comes.
+const WRITE_AT_ONCE: u64 = 1 << 20;
 /// For how long a request goes on reading once a newer one waits, at most, and
 /// how long nothing may come in that time.
 const LAST_BYTES: Duration = Duration::from_secs(2);
@@ -234,6 +239,7 @@ impl PuttingDown {
         }
         self.look = look;
         self.offset += size;
+        self.file.begin_to_write(self.offset);
         Ok(())
     }
 
@@ -293,16 +299,40 @@ pub(super) struct Arriving {
     file: File,
     /// How long it was, bytes.
     pub length: u64,
+    /// Up to where the system was asked to write it.
+    writing: u64,
 }
 
 impl Arriving {
     /// Opens or makes it.
     pub fn open(path: &Path) -> std::io::Result<Self> {
         let file = OpenOptions::new().create(true).append(true).open(path)?;
+        let length = file.metadata()?.len();
         Ok(Self {
-            length: file.metadata()?.len(),
             file,
+            length,
+            writing: length,
         })
+    }
+
+    /// Has the disk begin with what was appended, so that the flush at the end
+    /// finds little left to do. Advice: a system that does not take it writes all
+    /// of it then.
+    fn begin_to_write(&mut self, until: u64) {
+        let size = until.saturating_sub(self.writing);
+        if size < WRITE_AT_ONCE {
+            return;
+        }
+        // Nobody reads it again before it has been published: Linux writes what is
+        // not needed, and forgets it.
+        #[cfg(target_os = "linux")]
+        let _ = rustix::fs::fadvise(
+            &self.file,
+            self.writing,
+            NonZeroU64::new(size),
+            Advice::DontNeed,
+        );
+        self.writing = until;
     }
 
     /// Leaves it with so many bytes; if those are all, on the disk.

@@ -41,8 +41,10 @@ use crate::limits::Limits;
 const STOP_WITHIN: Duration = Duration::from_secs(20);
 /// Between two attempts when the system has no more sockets.
 const BREATH: Duration = Duration::from_millis(100);
-/// Largest head of a request, bytes.
-const HEAD_BYTES: usize = 16 * 1024;
+/// Most bytes of a connection that are read at once, and so the largest head of a
+/// request: photos come in fewer pieces, and what all connections may hold at a
+/// time stays at 64 MiB.
+const READ_BYTES: usize = 32 * 1024;
 /// Most header lines of a request.
 const HEADERS: usize = 64;
 
@@ -168,7 +170,7 @@ impl Door {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.header_timeout)
-            .max_buf_size(HEAD_BYTES)
+            .max_buf_size(READ_BYTES)
             .max_headers(HEADERS)
             .serve_connection(TokioIo::new(stream), service);
         if let Err(error) = watcher.watch(connection).await {
