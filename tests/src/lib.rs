@@ -1,11 +1,17 @@
-//! Where phones live ([`home`]), the world that the stories run in ([`world`]), random histories ([`random`]),
-//! weeks of a street from seeds ([`simulation`]), a record on paper ([`paper`]),
-//! the programs as processes ([`process`]), requests by hand ([`raw`]), a network
-//! that cuts ([`cutting`]), disks that are full ([`small_disk`]), the day of the demo ([`day`]), and what means harm:
-//! organisations with something to hide ([`scope`]), every decoder for the fuzzer
-//! ([`decoders`]), bombs ([`bombs`]) and
-//! forged envelopes ([`mutants`]).
+//! What the tests share:
+//!
+//! - how much is [`wanted`], where phones live ([`home`]), what they photograph ([`photos`]);
+//! - the world that the stories run in ([`world`]), a record on paper ([`paper`]),
+//!   random histories ([`random`]), weeks of a street from seeds ([`simulation`]);
+//! - the programs as processes ([`process`]), requests by hand ([`raw`]), a network
+//!   that cuts ([`cutting`]), disks that are full ([`small_disk`]), the day of the
+//!   demo ([`day`]);
+//! - what means harm: organisations with something to hide ([`scope`]), every
+//!   decoder for the fuzzer ([`decoders`]), bombs ([`bombs`]) and forged envelopes
+//!   ([`mutants`]).
 
+pub mod wanted;
+//
 pub mod home;
 //
 pub mod photos;

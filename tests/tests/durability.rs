@@ -11,16 +11,16 @@ use rand::{RngExt, SeedableRng};
 
 use shaodao_tests::home::Folder;
 use shaodao_tests::process::{ServerProcess, Terminal};
+use shaodao_tests::wanted::wanted;
 use shaodao_tests::world::MORNING_MS;
 
 const MEMBER: &str = "P01006-01";
 const SECRETARY: &str = "P01006-00";
 const SEED: u64 = 611;
-/// Kills of a phone that captures.
-const CAPTURE_KILLS: usize = 100;
-/// Kills of a phone that stores a reply.
-const SYNC_KILLS: usize = 20;
-
+/// Kills of a phone that captures; `SHAODAO_KILLS` says otherwise.
+const CAPTURE_KILLS: u64 = 100;
+/// For one of a phone that stores a reply.
+const FOR_ONE_SYNC_KILL: usize = 5;
 /// Kills of a phone that rebuilds its database.
 const RECOVERY_KILLS: usize = 20;
 
@@ -32,19 +32,20 @@ fn enrolled(server: &ServerProcess, folder: &Path, person: &str) -> Terminal {
 }
 
 #[test]
-fn a_hundred_kills_lose_nothing_that_was_acknowledged() {
-    println!("durability: seed {SEED}");
+fn kills_lose_nothing_that_was_acknowledged() {
+    let kills = wanted("SHAODAO_KILLS", CAPTURE_KILLS) as usize;
+    println!("durability: seed {SEED}, {kills} kills");
     let folder = Folder::new("durability");
     let server = ServerProcess::start(&folder.0, MORNING_MS).expect("a server");
     let phone = enrolled(&server, &folder.0, MEMBER);
     let mut rng = StdRng::seed_from_u64(SEED);
     let mut acknowledged = BTreeSet::new();
     let mut nth = 0;
-    for _ in 0..CAPTURE_KILLS {
+    for _ in 0..kills {
         let until = rng.random_range(1..12);
         acknowledged.extend(capture_until_killed(&phone, until, &mut nth));
     }
-    assert!(acknowledged.len() >= CAPTURE_KILLS);
+    assert!(acknowledged.len() >= kills);
     let listed = listed(&phone);
     let lost: Vec<_> = acknowledged.difference(&listed).collect();
     assert!(
@@ -57,7 +58,7 @@ fn a_hundred_kills_lose_nothing_that_was_acknowledged() {
     let synced = phone.run(&["sync"]).expect("syncs");
     assert_eq!(synced["troubles"], serde_json::json!([]));
     let secretary = enrolled(&server, &folder.0, SECRETARY);
-    for _ in 0..SYNC_KILLS {
+    for _ in 0..kills / FOR_ONE_SYNC_KILL {
         let mut child = secretary
             .command(&["sync"])
             .stdout(Stdio::null())

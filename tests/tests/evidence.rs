@@ -15,13 +15,14 @@ use shaodao_core::seal::id_of;
 use shaodao_tests::home::Folder;
 use shaodao_tests::photos::photo;
 use shaodao_tests::process::{ServerProcess, Terminal};
+use shaodao_tests::wanted::wanted;
 use shaodao_tests::world::MORNING_MS;
 
 const MEMBER: &str = "P01006-01";
 const SECRETARY: &str = "P01006-00";
 const SEED: u64 = 905;
 /// Kills while photos are attached; `SHAODAO_KILLS` says otherwise.
-const KILLS: usize = 25;
+const KILLS: u64 = 25;
 /// Attempts on each record.
 const EACH: usize = 20;
 
@@ -83,8 +84,7 @@ fn files(home: &Path) -> BTreeSet<String> {
 fn no_kill_leaves_an_action_that_cites_what_is_not_there() {
     // What could go wrong: the action is on the disk and its photo is not, or
     // only half of it; or photos that nobody cites fill the phone.
-    let kills = std::env::var("SHAODAO_KILLS").ok();
-    let kills = kills.and_then(|kills| kills.parse().ok()).unwrap_or(KILLS);
+    let kills = wanted("SHAODAO_KILLS", KILLS) as usize;
     println!("evidence: seed {SEED}, {kills} kills");
     let folder = Folder::new("evidence-kills");
     let server = ServerProcess::start(&folder.0, MORNING_MS).expect("a server");

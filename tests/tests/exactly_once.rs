@@ -15,6 +15,7 @@ use shaodao_core::domain::directory::Role;
 use shaodao_core::domain::ids::RecordId;
 use shaodao_core::domain::whistle::WhistleStage;
 use shaodao_core::points::Point;
+use shaodao_tests::wanted::wanted;
 use shaodao_tests::world::{HOUR_MS, World, order};
 
 const SECRETARY: &str = "P01006-00";
@@ -149,18 +150,13 @@ fn hear(said: &Receiver<String>, lines: usize) -> bool {
     true
 }
 
-fn from_environment(name: &str, usual: usize) -> usize {
-    let text = std::env::var(name).ok();
-    text.map_or(usual, |text| text.parse().expect("a number"))
-}
-
 #[test]
 fn two_workers_and_many_kills_miss_nothing_and_double_nothing() {
     // What could go wrong: a worker that dies between the row and the whistle,
     // two that fire one timer, one that goes on from memory that is older than
     // the database. `make prove` runs it with 10,000 timers and 500 kills.
-    let timers = from_environment("SHAODAO_TIMERS", 900);
-    let kills = from_environment("SHAODAO_KILLS", 60);
+    let timers = wanted("SHAODAO_TIMERS", 900) as usize;
+    let kills = wanted("SHAODAO_KILLS", 60) as usize;
     let mut world = World::new("kills", 611);
     whistles(&mut world, timers);
     world.stop_server();

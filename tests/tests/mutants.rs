@@ -12,6 +12,7 @@ use rand::rngs::StdRng;
 use shaodao_core::domain::ids::EnvelopeHash;
 use shaodao_core::sync::wire::{self, Standing, SyncReply, SyncRequest};
 use shaodao_tests::mutants::{AtMost, Forge, Mutant, Tally, hash_of};
+use shaodao_tests::wanted::wanted;
 use shaodao_tests::world::World;
 
 const MEMBER: &str = "P01006-01";
@@ -21,15 +22,10 @@ const AT_ONCE: usize = 200;
 /// After so many the street begins anew: a day's limit is a day's limit.
 const PER_STREET: usize = 3_000;
 
-fn number(name: &str, or: u64) -> u64 {
-    let given = std::env::var(name).ok();
-    given.map_or(or, |text| text.parse().expect("a number"))
-}
-
 #[test]
 fn no_mutant_comes_further_than_it_may() {
-    let count = number("SHAODAO_MUTANTS", 20_000) as usize;
-    let seed = number("SHAODAO_SEED", 1);
+    let count = wanted("SHAODAO_MUTANTS", 20_000) as usize;
+    let seed = wanted("SHAODAO_SEED", 1);
     println!("{count} mutants, seed {seed}");
     let mut tally = Tally::new();
     let mut made = 0;

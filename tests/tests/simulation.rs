@@ -3,6 +3,7 @@
 //! `SHAODAO_SEEDS` says how many, `SHAODAO_SEED` lives one again.
 
 use shaodao_tests::simulation::{live, runner};
+use shaodao_tests::wanted::wanted;
 
 /// What has to have happened in all seeds together, or the simulation is not
 /// what it says it is.
@@ -46,7 +47,7 @@ fn every_week_heals_whatever_goes_wrong_and_whoever_cheats() {
     // What could go wrong: anything. One phone of each street is malicious, so
     // these are the weeks with a malicious phone as well: every permissible
     // honest action accepted, every refusal explained on its author's phone.
-    let count = runner::wanted(500);
+    let count = wanted("SHAODAO_SEEDS", 500);
     let seeds = runner::WEEKS.all_right(0..count);
     assert_eq!(seeds.lived, count);
     for (what, times) in &seeds.tally {

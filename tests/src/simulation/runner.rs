@@ -42,27 +42,6 @@ pub struct Seeds {
     pub failure: Option<Failure>,
 }
 
-/// How many seeds are wanted: `SHAODAO_SEEDS`, else so many.
-///
-/// # Panics
-/// The variable is no number.
-pub fn wanted(usual: u64) -> u64 {
-    wanted_by("SHAODAO_SEEDS", usual)
-}
-
-/// How many seeds are wanted: as the variable of this name says, else so many.
-///
-/// # Panics
-/// The variable is no number.
-pub fn wanted_by(name: &str, usual: u64) -> u64 {
-    match std::env::var(name) {
-        Ok(count) => count
-            .parse()
-            .unwrap_or_else(|_| panic!("{name} is no number")),
-        Err(_) => usual,
-    }
-}
-
 /// Lives one seed; what is not right comes back in words.
 fn one(live: fn(u64) -> Outcome, seed: u64) -> Result<Outcome, Failure> {
     catch_unwind(AssertUnwindSafe(|| live(seed))).map_err(|thrown| {

@@ -21,6 +21,7 @@ use shaodao_core::sync::wire::SyncReply;
 use shaodao_server::engine::Engine;
 use shaodao_server::verify::Extent;
 use shaodao_tests::scope::life::Life;
+use shaodao_tests::wanted::wanted;
 
 mod door;
 mod hostile;
@@ -28,11 +29,6 @@ mod leaks;
 
 /// Hostile requests to one organisation.
 const REQUESTS: usize = 100;
-
-fn number(name: &str, or: u64) -> u64 {
-    let given = std::env::var(name).ok();
-    given.map_or(or, |text| text.parse().expect("a number"))
-}
 
 /// Half of the organisations each, on the two cores of a small machine.
 #[test]
@@ -46,8 +42,8 @@ fn nor_does_anybody_else() {
 }
 
 fn organisations(half: u64) {
-    let first = number("SHAODAO_SEED", 1);
-    let count = number("SHAODAO_SCOPES", 40);
+    let first = wanted("SHAODAO_SEED", 1);
+    let count = wanted("SHAODAO_SCOPES", 40);
     let mut tally = hostile::Tally::new();
     for nth in (half..count).step_by(2) {
         let seed = first + nth;

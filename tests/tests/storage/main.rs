@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt};
 
+use shaodao_tests::wanted::wanted;
+
 mod phone;
 mod server;
 mod versions;
@@ -18,17 +20,12 @@ mod versions;
 const LOG_HEADER: usize = 32;
 const FRAME: usize = 24 + 4_096;
 
-fn number(name: &str, or: u64) -> u64 {
-    let given = std::env::var(name).ok();
-    given.map_or(or, |text| text.parse().expect("a number"))
-}
-
 fn points() -> usize {
-    number("SHAODAO_POINTS", 5_000) as usize / 2
+    wanted("SHAODAO_POINTS", 5_000) as usize / 2
 }
 
 fn seed() -> u64 {
-    number("SHAODAO_SEED", 1)
+    wanted("SHAODAO_SEED", 1)
 }
 
 /// A log as far as it got.

@@ -19,7 +19,7 @@
 
 use shaodao_tests::simulation::runner::Run;
 #[cfg(not(feature = "planted"))]
-use shaodao_tests::simulation::runner::wanted_by;
+use shaodao_tests::wanted::wanted;
 
 mod plan;
 //
@@ -65,7 +65,7 @@ fn every_street_heals_whatever_the_network_does_and_whoever_crashes() {
     // What could go wrong: a reply is lost with what it said; a request is judged
     // twice; a server that comes back has forgotten what it said; a connection
     // that nobody closes keeps a place for ever.
-    let count = wanted_by("SHAODAO_TURMOIL", 200);
+    let count = wanted("SHAODAO_TURMOIL", 200);
     let seeds = RUN.all_right(0..count);
     assert_eq!(seeds.lived, count);
     for (what, times) in &seeds.tally {
