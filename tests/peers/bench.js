@@ -8,6 +8,7 @@ import { spawnSync } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { contenders } from "./contenders.js"
+import { waitAtMost } from "./processes.js"
 import { markdown, summary, terminal } from "./report.js"
 import * as work from "./workloads.js"
 
@@ -21,6 +22,8 @@ const { values: args } = parseArgs({
     // Rounds of what takes long: 10,000 findings.
     "long-rounds": { type: "string", default: "3" },
     seed: { type: "string", default: "1" },
+    // Seconds that a step may take.
+    patience: { type: "string", default: "300" },
     only: { type: "string" },
     binaries: { type: "string", default: path.join(root, "target/release") },
     data: { type: "string", default: path.join(root, "target/peers-data") },
@@ -46,6 +49,7 @@ const findings = path.join(args.data, "findings.json")
 const made = spawnSync(path.join(args.binaries, "peer_run"), ["findings", String(size.many), findings], { stdio: "inherit" })
 if (made.status !== 0) throw new Error("peer_run is not built: make bench-peers")
 
+waitAtMost(Number(args.patience))
 const all = contenders(args.binaries, findings)
 const keys = args.only ? args.only.split(",") : Object.keys(all)
 const samples = Object.fromEntries(keys.map((key) => [key, []]))
@@ -62,7 +66,13 @@ for (const key of keys) {
 const streets = {}
 for (const key of keys) {
   tell(key, `a street with ${size.many} findings`)
-  streets[key] = await work.settled(all[key], folder(key, "settled"), size.many)
+  try {
+    streets[key] = await work.settled(all[key], folder(key, "settled"), size.many)
+  } catch (error) {
+    // That somebody does not manage it is an answer too.
+    notes[key].gaveUp = `${size.many.toLocaleString("en")} findings: ${error.message}`
+    console.error(`        ${all[key].name}: ${notes[key].gaveUp}`)
+  }
 }
 for (let round = 0; round < Math.max(size.rounds, size.longRounds); round++) {
   for (const key of shuffled(round < size.rounds ? keys : [])) {
@@ -78,7 +88,7 @@ for (let round = 0; round < Math.max(size.rounds, size.longRounds); round++) {
     tell(key, `round ${round + 1}: ${size.phones} phones at once`)
     take(key, await work.crowd(all[key], folder(key, "crowd", round), size.phones, size.each))
   }
-  for (const key of shuffled(round < size.longRounds ? keys : [])) {
+  for (const key of shuffled(round < size.longRounds ? Object.keys(streets) : [])) {
     tell(key, `round ${round + 1}: a newcomer among ${size.many}`)
     take(key, await work.newcomer(streets[key], round, size.many))
   }
@@ -93,6 +103,7 @@ const result = {
   machine: machine(),
   size,
   seed: Number(args.seed),
+  patience: Number(args.patience),
   seconds: Math.round((performance.now() - began) / 1000),
   versions: versions(),
   contenders: summary(keys, all, samples, notes),

@@ -8,8 +8,12 @@ import { promisify } from "node:util"
 const run = promisify(execFile)
 const running = new Set()
 
-// No step takes so long on any machine; whoever does will not come to an end.
-const LONGEST_MS = 15 * 60_000
+// How long a step may take; whoever takes longer is not waited for.
+let patience_s = 300
+
+export function waitAtMost(seconds) {
+  patience_s = seconds
+}
 
 // Nothing outlives the driver, however it ends.
 process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")))
@@ -66,23 +70,25 @@ export function phones(command, args, strace) {
   const waiting = []
   readline.createInterface({ input: child.stdout }).on("line", (line) => waiting.shift()?.resolve(JSON.parse(line)))
   ended.then((code) => {
-    for (const { reject } of waiting) reject(new Error(`${command} ${args} ended with ${code}`))
+    for (const { reject } of waiting) reject(new Error(`its process ended with ${code}`))
   })
   return {
     async do(what, more = {}) {
       const said = new Promise((resolve, reject) => waiting.push({ resolve, reject }))
       child.stdin.write(JSON.stringify({ do: what, phone: 0, ...more }) + "\n")
       const late = setTimeout(() => {
-        waiting.shift()?.reject(new Error(`${command} ${args}: ${what} does not end`))
-      }, LONGEST_MS)
-      const answer = await said
-      clearTimeout(late)
+        waiting.shift()?.reject(new Error(`${what} took more than ${patience_s} s`))
+      }, patience_s * 1000)
+      const answer = await said.finally(() => clearTimeout(late))
       if (answer.error) throw new Error(`${what}: ${answer.error}`)
       return answer
     },
     async stop() {
       child.stdin.end()
       await ended
+    },
+    kill() {
+      child.kill("SIGKILL")
     },
   }
 }

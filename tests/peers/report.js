@@ -37,9 +37,9 @@ export function summary(keys, all, samples, notes) {
         ;(figures[part] ??= {})[figure] = values.length > 0 ? median(values) : null
       }
       const flushed = samples[key].map((sample) => sample.flushedCapture?.ms).filter((value) => value != null)
-      const { flushes, disagreement } = notes[key]
+      const { flushes, disagreement, gaveUp } = notes[key]
       const flushedCaptureMs = flushed.length > 0 ? median(flushed) : null
-      return [key, { name: all[key].name, figures, flushes, flushedCaptureMs, disagreement }]
+      return [key, { name: all[key].name, figures, flushes, flushedCaptureMs, disagreement, gaveUp }]
     }),
   )
 }
@@ -97,7 +97,9 @@ function outcomeOfTwo({ shown, kept }) {
 // The rows that are words.
 function words({ contenders }) {
   const parts = Object.values(contenders)
+  const gaveUp = parts.some((part) => part.gaveUp) ? [["not managed", ...parts.map((part) => part.gaveUp ?? "")]] : []
   return [
+    ...gaveUp,
     ["saved means", ...parts.map(flushed)],
     ["two offline, one field", ...parts.map(({ disagreement }) => outcome(disagreement.same))],
     ["two offline, two fields", ...parts.map(({ disagreement }) => outcomeOfTwo(disagreement.different))],
@@ -116,7 +118,7 @@ export function terminal(result) {
 }
 
 export function markdown(result) {
-  const { machine, size, versions, seconds, seed } = result
+  const { machine, size, versions, seconds, seed, patience } = result
   const row = (cells) => `| ${cells.join(" | ")} |`
   const [head, ...rows] = table(result)
   const lines = [head, head.map(() => "---"), ...rows, ...words(result)].map(row)
@@ -133,7 +135,7 @@ Medians of ${size.rounds} rounds (${size.longRounds} where ${size.many.toLocaleS
 - ${machine.processor}, ${machine.memory}, ${machine.system}, Node.js ${machine.node}; ${seconds} s in all. Everything over loopback without TLS, servers and phones as processes of their own, a virtual or real disk as the machine has it.
 - The same findings for all, a document each. In every round the order is drawn (seed ${seed}), so that what else the machine does meets everybody.
 - A phone takes the time of its own work. Bytes, both ways with all headers, are counted by a TCP proxy in front of every server; requests are those of HTTP, or for a websocket its opening and the messages upwards. Enrolment, and learning the name of a list, come before.
-- Every step checks what came of it: the phone holds all findings, the corrections are there, both phones show the same.
+- Every step checks what came of it: the phone holds all findings, the corrections are there, both phones show the same. A step that takes longer than ${patience} s is not waited for.
 - Flushes (\`fsync\`, \`fdatasync\`) are counted by \`strace\` over 100 captures.
 
 ## Who takes part

@@ -17,6 +17,7 @@ class Street {
     fs.mkdirSync(folder, { recursive: true })
     const street = new Street()
     street.contender = contender
+    street.processes = []
     street.folder = folder
     street.server = await contender.server(folder)
     street.wire = await Wire.before(street.server.address)
@@ -27,6 +28,7 @@ class Street {
   // A phone process with one phone, enrolled.
   async phone(name, person, strace) {
     const process = this.contender.phones(strace)
+    this.processes.push(process)
     const folder = path.join(this.folder, name)
     await process.do("open", { folder })
     await this.contender.join(process, 0, this.wire.address, this.shared, person)
@@ -45,7 +47,9 @@ class Street {
     return this.cost(process, "sync")
   }
 
+  // Whatever still runs.
   async close() {
+    for (const process of this.processes) process.kill()
     await this.server.stop()
     this.wire.close()
   }
@@ -131,9 +135,14 @@ export async function crowd(contender, folder, phones, each) {
 // A street that has been at work for a while; stays open for all rounds.
 export async function settled(contender, folder, count) {
   const street = await Street.open(contender, folder)
-  street.reporter = await street.phone("reporter", REPORTER)
-  await street.reporter.do("capture", { from: 0, count })
-  await street.sync(street.reporter)
+  try {
+    street.reporter = await street.phone("reporter", REPORTER)
+    await street.reporter.do("capture", { from: 0, count })
+    await street.sync(street.reporter)
+  } catch (error) {
+    await street.close()
+    throw error
+  }
   return street
 }
 
