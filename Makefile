@@ -1,6 +1,10 @@
 # The only list of commands.
 
 CARGO ?= cargo
+# What is built of dependencies depends on what is selected: always selecting the
+# workspace, they are built once for all programs and once for all tests.
+BUGS = --features shaodao-tests/planted,shaodao-tests/failpoints
+RELEASE = $(CARGO) build --release --workspace $(addprefix --bin ,$(1))
 export CARGO_TERM_COLOR ?= auto
 
 FUZZ_SECONDS ?= 300
@@ -23,7 +27,7 @@ help:
 	@echo "make doc | fmt | lint | clean"
 
 demo:
-	$(CARGO) build --release -p shaodao-server -p shaodao-tests
+	$(call RELEASE,shaodao-server demo)
 	target/release/demo $(if $(SUMMARY),--summary $(SUMMARY),)
 
 test: setup lint
@@ -32,24 +36,24 @@ test: setup lint
 	@! $(CARGO) tree -p shaodao-server -e normal -i openssl-sys 2>/dev/null | grep -q . || { echo "the server must not pull in the phone's cipher"; exit 1; }
 	$(CARGO) build --workspace
 	SHAODAO_BUILT=1 bindings/test.sh
-	$(CARGO) test -p shaodao-tests --features planted,failpoints --test planted --test turmoil --test points
+	$(CARGO) test --workspace $(BUGS) --test planted --test turmoil --test points
 	$(CARGO) test --workspace
 
 prove:
-	SHAODAO_SEEDS=10000 $(CARGO) test -p shaodao-tests --test simulation -- --nocapture
-	SHAODAO_TIMERS=10000 SHAODAO_KILLS=500 $(CARGO) test -p shaodao-tests --test exactly_once -- --nocapture
-	SHAODAO_KILLS=1000 $(CARGO) test -p shaodao-tests --test evidence no_kill -- --nocapture
-	SHAODAO_SCOPES=500 $(CARGO) test -p shaodao-tests --test scope -- --nocapture
-	SHAODAO_POINTS=50000 $(CARGO) test -p shaodao-tests --test storage -- --nocapture
+	SHAODAO_SEEDS=10000 $(CARGO) test --workspace --test simulation -- --nocapture
+	SHAODAO_TIMERS=10000 SHAODAO_KILLS=500 $(CARGO) test --workspace --test exactly_once -- --nocapture
+	SHAODAO_KILLS=1000 $(CARGO) test --workspace --test evidence --test durability kill -- --nocapture
+	SHAODAO_SCOPES=500 $(CARGO) test --workspace --test scope -- --nocapture
+	SHAODAO_POINTS=50000 $(CARGO) test --workspace --test storage -- --nocapture
 	$(CARGO) build --workspace
-	SHAODAO_FAULTS=all $(CARGO) test -p shaodao-tests --test faults -- --nocapture
-	SHAODAO_TURMOIL=3000 $(CARGO) test -p shaodao-tests --test turmoil -- --nocapture
-	SHAODAO_POINTS_ALL=1 $(CARGO) test -p shaodao-tests --features planted,failpoints --test points -- --nocapture
+	SHAODAO_FAULTS=all $(CARGO) test --workspace --test faults -- --nocapture
+	SHAODAO_TURMOIL=3000 $(CARGO) test --workspace --test turmoil -- --nocapture
+	SHAODAO_POINTS_ALL=1 $(CARGO) test --workspace $(BUGS) --test points -- --nocapture
 
 # Bugs on purpose, each to be found by the simulation or the network that fails;
 # prints what found it.
 planted:
-	$(CARGO) test -p shaodao-tests --features planted,failpoints --test planted --test turmoil -- --nocapture
+	$(CARGO) test --workspace $(BUGS) --test planted --test turmoil -- --nocapture
 
 # Each rule of clocks, rights and escalation changed in turn, to see whether a
 # test notices.
@@ -63,13 +67,15 @@ serve:
 	$(CARGO) run --release -p shaodao-server -- serve
 
 bench:
-	$(CARGO) bench -p shaodao-core --bench micro
-	$(CARGO) run --release -p shaodao-tests --bin bench
-	$(CARGO) run --release -p shaodao-tests --features planted --bin cost
+	$(CARGO) bench --workspace --bench micro
+	$(call RELEASE,shaodao-server bench)
+	target/release/bench
+	$(call RELEASE,cost) --features shaodao-tests/planted
+	target/release/cost
 	bindings/size.sh
 
 bench-peers: tests/peers/node_modules
-	$(CARGO) build --release -p shaodao-server -p shaodao-tests --bin shaodao-server --bin peer_run
+	$(call RELEASE,shaodao-server peer_run)
 	node tests/peers/bench.js $(ARGS)
 
 # Not `npm ci`: it insists on optional binaries that not every registry has.
@@ -78,7 +84,7 @@ tests/peers/node_modules: tests/peers/package-lock.json
 	@touch $@
 
 load:
-	$(CARGO) build --release -p shaodao-server -p shaodao-tests --bin shaodao-server --bin load
+	$(call RELEASE,shaodao-server load)
 	target/release/load --docs docs --json target/load.json $(ARGS)
 
 # With a nightly toolchain under the address sanitizer; where none is to be had,
@@ -98,7 +104,7 @@ fuzz: .tools/cargo/bin/cargo-fuzz
 	$(CARGO) install cargo-fuzz --version 0.13.2 --locked --root .tools/cargo
 
 mutants:
-	SHAODAO_MUTANTS=1000000 $(CARGO) test --release -p shaodao-tests --test mutants -- --nocapture
+	SHAODAO_MUTANTS=1000000 $(CARGO) test --release --workspace --test mutants -- --nocapture
 
 doc:
 	$(CARGO) doc --workspace --no-deps --open
@@ -111,7 +117,7 @@ lint: setup
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	.tools/cargo-deny -L error --all-features check licenses bans sources
 
-setup: .tools/cargo-deny .tools/s3s-fs
+setup: .tools/cargo-deny .tools/s3s-fs .tools/font.ttc
 	@$(CARGO) fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 	@$(CARGO) clippy --version >/dev/null 2>&1 || rustup component add clippy
 
@@ -128,6 +134,12 @@ setup: .tools/cargo-deny .tools/s3s-fs
 .tools/s3s-fs:
 	$(CARGO) install s3s-fs --version 0.12.0 --locked --features binary --root .tools/cargo
 	ln -sf cargo/bin/s3s-fs $@
+
+# Chinese signs, for the tests of words below pictures.
+.tools/font.ttc:
+	@mkdir -p .tools
+	. bindings/need.sh && need_package fonts-wqy-microhei
+	cp "$$(dpkg -L fonts-wqy-microhei | grep '\.ttc$$')" $@
 
 clean:
 	$(CARGO) clean

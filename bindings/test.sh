@@ -11,6 +11,7 @@ which=${1:-all}
 [ -n "${SHAODAO_BUILT:-}" ] || cargo build -q --workspace
 export SHAODAO_BUILT=1
 bindings/generate.sh --check
+make -s .tools/font.ttc
 
 if [ "$which" != swift ]; then
     need javac openjdk-17-jdk-headless

@@ -41,6 +41,7 @@ use crate::domain::time::{Claim, Moment};
 use crate::domain::whistle::WhistleState;
 use crate::envelope::{Envelope, OpenError};
 use crate::evidence::picture::PictureError;
+use crate::evidence::watermark::WatermarkError;
 use crate::pack::{self, PackError};
 use crate::planted::{Bug, active};
 use crate::store::opening::{Check, Report};
@@ -131,6 +132,9 @@ pub enum DeviceError {
     /// Not a picture that can be taken.
     #[error(transparent)]
     Picture(#[from] PictureError),
+    /// No words can be written below a picture.
+    #[error(transparent)]
+    Watermark(#[from] WatermarkError),
     /// A file that was to be attached cannot be read.
     #[error("the file {path} cannot be read: {error}")]
     File {

@@ -12,6 +12,7 @@ use crate::domain::reason::Reason;
 use crate::domain::record::Refused;
 use crate::domain::whistle::WhistleStage;
 use crate::evidence::picture::{MAX_PIXELS, PictureError};
+use crate::evidence::watermark::WatermarkError;
 use crate::store::StoreError;
 use crate::store::salvage::{Incident, Why};
 use crate::sync::head::Contradiction;
@@ -292,7 +293,21 @@ impl From<&DeviceError> for Sentence {
                 ),
             ),
             DeviceError::Hidden(blind) => blind.into(),
-            DeviceError::Picture(error) => error.into(),
+            DeviceError::Picture(error)
+            | DeviceError::Watermark(WatermarkError::Picture(error)) => error.into(),
+            DeviceError::Watermark(WatermarkError::NotAFont) => Self::new(
+                "not_a_font",
+                "这不是 TrueType 或 OpenType 字体文件,没有生成水印图。",
+                "This is not a TrueType or OpenType font; no copy was made.",
+            ),
+            DeviceError::Watermark(WatermarkError::NoSign(sign)) => Self::new(
+                "no_such_sign",
+                format!("字体里没有“{sign}”字,没有生成水印图;请换一个中文字体。"),
+                format!(
+                    "The font has no sign for {sign}, so no copy was made; use a font with \
+                     Chinese signs."
+                ),
+            ),
             DeviceError::File { path, error } => Self::new(
                 "file",
                 format!("读不了文件 {}:{error};没有保存。", path.display()),

@@ -2,6 +2,7 @@
 //! them, with EXIF that says who made them and how to turn them.
 
 use std::io::Cursor;
+use std::path::{Path, PathBuf};
 
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat, Rgb, RgbImage};
@@ -10,6 +11,13 @@ use rand::rngs::StdRng;
 
 /// What EXIF says of the maker: to be found nowhere but in originals.
 pub const MAKER: &[u8] = b"exif-canary";
+
+/// A font with Chinese signs and others (`make setup`).
+pub fn font() -> PathBuf {
+    let font = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/font.ttc");
+    assert!(font.exists(), "no font: make setup");
+    font
+}
 
 /// A picture with coarse and fine structure.
 pub fn picture(rng: &mut StdRng, width: u32, height: u32) -> RgbImage {

@@ -525,6 +525,14 @@ pub struct Fetch {
     /// 哪种 In which form
     #[arg(long, value_enum, default_value = "original")]
     pub form: EvidenceForm,
+    /// 写水印用的中文字体文件 A font with Chinese signs, for the words of a watermark
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "SHAODAO_FONT",
+        required_if_eq("form", "watermark")
+    )]
+    pub font: Option<PathBuf>,
     /// 存到哪里 Into which file
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
@@ -539,6 +547,8 @@ pub enum EvidenceForm {
     Display,
     /// 缩略图 Very small
     Thumbnail,
+    /// 水印图:图下写明时间、地点、网格、姓名 With when, where and by whom below it
+    Watermark,
 }
 
 /// What is kept of photos that have arrived.

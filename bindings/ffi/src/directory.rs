@@ -126,6 +126,9 @@ pub struct CategoryRow {
     /// Limit in area class A, such as `4h`, `2d` (working) or `3u` (by the
     /// clock); none where it depends.
     pub limit: Option<String>,
+    /// How many photos of the scene a report should have. A hint: a report without
+    /// counts.
+    pub photos: u64,
 }
 
 /// A department, alliance unit, party organisation or social force.
@@ -283,6 +286,7 @@ impl Phone {
                     name: it.name.clone(),
                     major_name: it.major_name.clone(),
                     limit: it.limit.map(|limit| limit.to_string()),
+                    photos: it.photos as u64,
                 })
                 .collect())
         })

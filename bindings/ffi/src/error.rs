@@ -2,6 +2,7 @@
 //! sentence in Chinese and in English to show.
 
 use shaodao_core::device::DeviceError;
+use shaodao_core::evidence::watermark::WatermarkError;
 use shaodao_core::explain;
 use shaodao_core::store::StoreError;
 use shaodao_core::sync::transport::TransportError;
@@ -179,10 +180,18 @@ impl From<DeviceError> for PhoneError {
             | DeviceError::Hidden(_)
             | DeviceError::NothingToRedo
             | DeviceError::EvidenceNotHere => Self::NotShown { said },
-            DeviceError::File { .. } | DeviceError::Picture(_) => Self::Input {
-                said,
-                field: "path".to_owned(),
-            },
+            DeviceError::Watermark(WatermarkError::NotAFont | WatermarkError::NoSign(_)) => {
+                Self::Input {
+                    said,
+                    field: "font".to_owned(),
+                }
+            }
+            DeviceError::File { .. } | DeviceError::Picture(_) | DeviceError::Watermark(_) => {
+                Self::Input {
+                    said,
+                    field: "path".to_owned(),
+                }
+            }
             DeviceError::NotEnrolled
             | DeviceError::NoDirectory
             | DeviceError::AlreadyEnrolled(_)

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use shaodao_core::device::evidence::Shot;
 use shaodao_core::device::{Device, DeviceError, Draft, RecordView};
 use shaodao_core::domain::action::Body;
-use shaodao_core::domain::evidence::Piece;
+use shaodao_core::domain::evidence::Attached;
 use shaodao_core::store::StoreError;
 use shaodao_core::store::pieces::Form;
 use shaodao_core::sync::transport::{EvidenceReport, Transport};
+use zeroize::Zeroizing;
 
 use crate::directory::Place;
 use crate::error::{PhoneError, Sentence};
@@ -132,7 +133,7 @@ impl Phone {
         piece: EvidenceId,
     ) -> Result<Option<Vec<u8>>, PhoneError> {
         let look = move |device: &Device, now| {
-            let piece = find(device, now, record, piece)?;
+            let piece = find(device, now, record, piece)?.1.piece;
             let small = device.look_at(&piece, Form::Thumbnail)?;
             Ok((piece, small.map(|bytes| bytes.to_vec())))
         };
@@ -161,7 +162,10 @@ impl Phone {
         piece: EvidenceId,
         path: String,
     ) -> Result<(), PhoneError> {
-        self.save(record, piece, path, Form::Original).await
+        let look = |device: &Device, _: &RecordView, one: &Attached| {
+            device.look_at(&one.piece, Form::Original)
+        };
+        self.save(record, piece, path, look).await
     }
 
     /// Writes a picture as a screen shows it, smaller than the original and without
@@ -173,7 +177,28 @@ impl Phone {
         piece: EvidenceId,
         path: String,
     ) -> Result<(), PhoneError> {
-        self.save(record, piece, path, Form::Display).await
+        let look = |device: &Device, _: &RecordView, one: &Attached| {
+            device.look_at(&one.piece, Form::Display)
+        };
+        self.save(record, piece, path, look).await
+    }
+
+    /// Writes the same picture with a strip below it that says when, where and by
+    /// whom it was taken, for people who need that on the picture. `font` is the
+    /// path of a TrueType or OpenType font with Chinese signs, such as the system
+    /// has. It proves nothing: what is signed is the action.
+    pub async fn save_watermarked(
+        &self,
+        record: RecordId,
+        piece: EvidenceId,
+        font: String,
+        path: String,
+    ) -> Result<(), PhoneError> {
+        let font = PathBuf::from(font);
+        let look = move |device: &Device, view: &RecordView, one: &Attached| {
+            device.watermarked(view, one, &font)
+        };
+        self.save(record, piece, path, look).await
     }
 
     /// What is kept of pictures that have arrived.
@@ -189,17 +214,24 @@ impl Phone {
 }
 
 impl Phone {
-    async fn save(
+    /// Writes what `look` makes of a piece, fetching the original if it is needed.
+    async fn save<L>(
         &self,
         record: RecordId,
         piece: EvidenceId,
         path: String,
-        form: Form,
-    ) -> Result<(), PhoneError> {
+        look: L,
+    ) -> Result<(), PhoneError>
+    where
+        L: Fn(&Device, &RecordView, &Attached) -> Result<Option<Zeroizing<Vec<u8>>>, DeviceError>
+            + Clone
+            + Send
+            + 'static,
+    {
         let write = move |device: &Device, now| {
-            let piece = find(device, now, record, piece)?;
-            let Some(bytes) = device.look_at(&piece, form)? else {
-                return Ok(Some(piece));
+            let (view, attached) = find(device, now, record, piece)?;
+            let Some(bytes) = look(device, &view, &attached)? else {
+                return Ok(Some(attached.piece));
             };
             std::fs::write(&path, &bytes[..]).map_err(StoreError::from)?;
             Ok(None)
@@ -287,11 +319,12 @@ fn find(
     now: shaodao_core::domain::time::Moment,
     record: RecordId,
     piece: EvidenceId,
-) -> Result<Piece, PhoneError> {
+) -> Result<(RecordView, Attached), PhoneError> {
     let view = device.view(now, record)?;
     let mut pieces = view.state.evidence().iter();
     let found = pieces.find(|one| one.piece.id == piece && one.erased.is_none());
-    Ok(found.ok_or(DeviceError::EvidenceNotHere)?.piece)
+    let found = found.ok_or(DeviceError::EvidenceNotHere)?.clone();
+    Ok((view, found))
 }
 
 pub(crate) fn evidence(device: &Device, view: &RecordView) -> Result<Vec<EvidenceRow>, PhoneError> {

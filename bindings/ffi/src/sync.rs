@@ -71,6 +71,9 @@ pub struct SyncStatus {
     pub evidence: u64,
     /// Of those, arrived at the server.
     pub evidence_arrived: u64,
+    /// More pieces that belong only to actions that were not accepted: nobody
+    /// waits for them.
+    pub evidence_set_aside: u64,
 }
 
 #[uniffi::export]
@@ -118,6 +121,7 @@ impl Phone {
                 salvaged: store.salvaged()?.len() as u64,
                 evidence: arrivals.pieces as u64,
                 evidence_arrived: arrivals.arrived as u64,
+                evidence_set_aside: arrivals.set_aside as u64,
             })
         })
         .await

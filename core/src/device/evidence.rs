@@ -6,7 +6,8 @@
 //!    a display copy. All files are on the disk before the one action that cites
 //!    them is saved.
 //! 2. [`Device::evidence`] says of each piece of a record how far it has come
-//!    and what of it is here; [`Device::look_at`] opens it.
+//!    and what of it is here; [`Device::look_at`] opens it,
+//!    [`Device::watermarked`] writes below it what its action says.
 //! 3. `sync::transport` sends and fetches; what has arrived is kept in the form
 //!    that the owner wants ([`Keep`]).
 //!
@@ -15,21 +16,26 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rand::Rng;
 use zeroize::Zeroizing;
 
-use super::{Captured, Device, DeviceError, Draft};
-use crate::domain::action::Body;
-use crate::domain::evidence::{Arrival, Arrivals, Attached, MAX_PIECES, Piece, Shows, check_size};
+use super::{Captured, Device, DeviceError, Draft, RecordView};
+use crate::domain::action::{Body, fact};
+use crate::domain::calendar::local_text;
+use crate::domain::evidence::{
+    Arrival, Arrivals, Attached, MAX_PIECES, Media, Piece, Shows, check_size,
+};
+use crate::domain::finding::text;
 use crate::domain::ids::{RecordId, SealedId};
 use crate::domain::place::Position;
 use crate::domain::reason::Reason;
 use crate::domain::record::{RecordState, Refused};
 use crate::domain::time::{Claim, Moment};
-use crate::evidence::picture;
+use crate::evidence::picture::{self, PictureError};
 use crate::evidence::stream::{self, PieceKey, StreamError};
+use crate::evidence::watermark::{self, Font, MAX_FONT_BYTES};
 use crate::points::{Point, pass};
 use crate::store::StoreError;
 use crate::store::evidence::OwnPiece;
@@ -108,6 +114,24 @@ fn refused(reason: Reason) -> DeviceError {
     })
 }
 
+/// What is in a file, unless it is longer than this, and how long it is.
+fn read_at_most(path: &Path, most: u64) -> Result<(Zeroizing<Vec<u8>>, u64), DeviceError> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    let length = File::open(path).and_then(|file| {
+        let length = file.metadata()?.len();
+        if length <= most {
+            // It may be growing.
+            file.take(most + 1).read_to_end(&mut bytes)?;
+        }
+        Ok(length.max(bytes.len() as u64))
+    });
+    let length = length.map_err(|error| DeviceError::File {
+        path: path.to_owned(),
+        error,
+    })?;
+    Ok((bytes, length))
+}
+
 impl Device {
     /// Attaches files to a record, all of them or none.
     ///
@@ -159,19 +183,9 @@ impl Device {
         shot: &Shot,
         now_ms: i64,
     ) -> Result<(Piece, OwnPiece), DeviceError> {
-        let unreadable = |error| DeviceError::File {
-            path: shot.file.clone(),
-            error,
-        };
         let most = shot.shows.max_bytes();
-        let file = File::open(&shot.file).map_err(unreadable)?;
-        let length = file.metadata().map_err(unreadable)?.len();
+        let (bytes, length) = read_at_most(&shot.file, most)?;
         check_size(shot.shows, length).map_err(refused)?;
-        let mut bytes = Zeroizing::new(Vec::new());
-        file.take(most + 1)
-            .read_to_end(&mut bytes)
-            .map_err(unreadable)?;
-        check_size(shot.shows, bytes.len() as u64).map_err(refused)?;
         let media = picture::media_of(&bytes);
         let media = media.filter(|media| media.fits(shot.shows));
         let media = media.ok_or_else(|| refused(Reason::WrongMedia))?;
@@ -273,6 +287,63 @@ impl Device {
                 Some(Zeroizing::new(small))
             }
         })
+    }
+
+    /// A smaller copy of a picture with what its action says below it, written
+    /// with the font of this file: when and in which grid it was taken, where, by
+    /// whom for which record, and the hash by which the original is known. From
+    /// what is on this phone; `None` if it is not here.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub fn watermarked(
+        &self,
+        view: &RecordView,
+        attached: &Attached,
+        font: &Path,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, DeviceError> {
+        if !attached.piece.media.is_picture() {
+            return Err(PictureError::NotAPicture.into());
+        }
+        let (file, _) = read_at_most(font, MAX_FONT_BYTES)?;
+        let font = Font::read(&file)?;
+        let Some(display) = self.look_at(&attached.piece, Form::Display)? else {
+            return Ok(None);
+        };
+        let lines = self.words_below(view, attached)?;
+        let copy = watermark::stamp(Media::Jpeg, &display, &font, &lines)?;
+        Ok(Some(Zeroizing::new(copy)))
+    }
+
+    /// In signs that need no translation.
+    fn words_below(
+        &self,
+        view: &RecordView,
+        attached: &Attached,
+    ) -> Result<Vec<String>, DeviceError> {
+        let directory = self.directory()?;
+        let piece = &attached.piece;
+        let facts = view.state.facts();
+        let grid = match text(facts, fact::GRID) {
+            "" => String::new(),
+            code => directory.area_name(code),
+        };
+        let by = directory.name_of(&attached.by);
+        let number = text(facts, fact::NUMBER);
+        let mut lines = vec![format!("{} {grid}", local_text(piece.taken_at_ms))];
+        if let Some(position) = &piece.position {
+            let within = position
+                .accuracy_dm
+                .map(|dm| format!(" ±{} m", dm.div_ceil(10)));
+            let (lat, lon) = (position.lat(), position.lon());
+            lines.push(format!("{lat:.6}, {lon:.6}{}", within.unwrap_or_default()));
+        }
+        lines.push(format!("{by} {} {number}", attached.by.0));
+        lines.push(format!("SHA-256 {}", piece.id));
+        Ok(lines
+            .iter()
+            .map(|line| line.trim_end().to_owned())
+            .collect())
     }
 
     /// What there is to send, in order.

@@ -15,7 +15,7 @@ use std::io::Cursor;
 
 use image::codecs::jpeg::JpegEncoder;
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 
 use crate::domain::evidence::{MAX_THUMBNAIL_BYTES, Media};
 
@@ -109,12 +109,17 @@ pub fn look(media: Media, bytes: &[u8]) -> Result<(u32, u32), PictureError> {
 /// # Errors
 /// See [`PictureError`].
 pub fn copies(media: Media, bytes: &[u8]) -> Result<Copies, PictureError> {
-    let (small, orientation) = decoded(media, bytes, DISPLAY_SIDE)?;
-    let display = upright(small, orientation);
+    let display = DynamicImage::ImageRgb8(display(media, bytes)?);
     Ok(Copies {
-        display: jpeg(&display, DISPLAY_QUALITY)?,
+        display: jpeg(&display)?,
         thumbnail: small_enough(&display)?,
     })
+}
+
+/// The pixels of a display copy.
+pub(super) fn display(media: Media, bytes: &[u8]) -> Result<RgbImage, PictureError> {
+    let (small, orientation) = decoded(media, bytes, DISPLAY_SIDE)?;
+    Ok(upright(small, orientation))
 }
 
 /// A thumbnail alone: JPEG of at most [`MAX_THUMBNAIL_BYTES`].
@@ -123,7 +128,7 @@ pub fn copies(media: Media, bytes: &[u8]) -> Result<Copies, PictureError> {
 /// See [`PictureError`].
 pub fn thumbnail(media: Media, bytes: &[u8]) -> Result<Vec<u8>, PictureError> {
     let (small, orientation) = decoded(media, bytes, THUMBNAIL_SIDE)?;
-    small_enough(&upright(small, orientation))
+    small_enough(&DynamicImage::ImageRgb8(upright(small, orientation)))
 }
 
 /// The picture no larger than `side`, and how it is to be turned.
@@ -151,9 +156,9 @@ fn decoded(
     Ok((small, orientation))
 }
 
-fn upright(mut picture: DynamicImage, orientation: Orientation) -> DynamicImage {
+fn upright(mut picture: DynamicImage, orientation: Orientation) -> RgbImage {
     picture.apply_orientation(orientation);
-    DynamicImage::ImageRgb8(picture.into_rgb8())
+    picture.into_rgb8()
 }
 
 fn small_enough(picture: &DynamicImage) -> Result<Vec<u8>, PictureError> {
@@ -164,7 +169,7 @@ fn small_enough(picture: &DynamicImage) -> Result<Vec<u8>, PictureError> {
             false => picture.clone(),
         };
         for quality in THUMBNAIL_QUALITIES {
-            let bytes = jpeg(&small, quality)?;
+            let bytes = encoded(&small, quality)?;
             if bytes.len() <= MAX_THUMBNAIL_BYTES {
                 return Ok(bytes);
             }
@@ -174,7 +179,12 @@ fn small_enough(picture: &DynamicImage) -> Result<Vec<u8>, PictureError> {
     }
 }
 
-fn jpeg(picture: &DynamicImage, quality: u8) -> Result<Vec<u8>, PictureError> {
+/// A picture of the quality of display copies.
+pub(super) fn jpeg(picture: &DynamicImage) -> Result<Vec<u8>, PictureError> {
+    encoded(picture, DISPLAY_QUALITY)
+}
+
+fn encoded(picture: &DynamicImage, quality: u8) -> Result<Vec<u8>, PictureError> {
     let mut bytes = Vec::new();
     picture
         .write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, quality))
@@ -244,7 +254,7 @@ fn ends(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::{ImageEncoder, Rgb, RgbImage};
+    use image::{ImageEncoder, Rgb};
 
     /// Red on the left, blue on the right.
     fn flag(width: u32, height: u32) -> RgbImage {
@@ -254,7 +264,7 @@ mod tests {
         })
     }
 
-    fn encoded(picture: &RgbImage, format: ImageFormat) -> Vec<u8> {
+    fn in_format(picture: &RgbImage, format: ImageFormat) -> Vec<u8> {
         let mut bytes = Cursor::new(Vec::new());
         let picture = DynamicImage::ImageRgb8(picture.clone());
         picture.write_to(&mut bytes, format).expect("encodes");
@@ -308,7 +318,7 @@ mod tests {
             (ImageFormat::Png, Media::Png),
             (ImageFormat::WebP, Media::WebP),
         ] {
-            let bytes = encoded(&picture, format);
+            let bytes = in_format(&picture, format);
             assert_eq!(media_of(&bytes), Some(media));
             assert_eq!(look(media, &bytes), Ok((40, 30)));
             assert!(thumbnail(media, &bytes).expect("a thumbnail").len() <= MAX_THUMBNAIL_BYTES);
@@ -336,7 +346,7 @@ mod tests {
             let [a, b, c, _] = state.to_be_bytes();
             Rgb([a, b, c])
         });
-        let bytes = encoded(&noise, ImageFormat::Png);
+        let bytes = in_format(&noise, ImageFormat::Png);
         let small = thumbnail(Media::Png, &bytes).expect("a thumbnail");
         assert!(small.len() <= MAX_THUMBNAIL_BYTES, "{}", small.len());
     }

@@ -10,15 +10,17 @@ use shaodao_core::device::evidence::{Keep, Shot};
 use shaodao_core::device::{Captured, DeviceError};
 use shaodao_core::domain::action::Body;
 use shaodao_core::domain::directory::DeviceState;
-use shaodao_core::domain::evidence::{Arrival, Shows};
+use shaodao_core::domain::evidence::{Arrival, Media, Shows};
 use shaodao_core::domain::ids::RecordId;
+use shaodao_core::domain::place::{Position, PositionSource};
 use shaodao_core::domain::reason::Reason;
+use shaodao_core::evidence::watermark::{self, Font, WatermarkError};
 use shaodao_core::explain::Sentence;
 use shaodao_core::store::StoreError;
 use shaodao_core::store::pieces::Form;
 use shaodao_core::sync::evidence::{Errand, Link, Setting};
-use shaodao_tests::photos::{MAKER, photo};
-use shaodao_tests::world::World;
+use shaodao_tests::photos::{MAKER, font, photo};
+use shaodao_tests::world::{MORNING_MS, World};
 
 const GRID: &str = "530102001006001";
 const HEAD: &str = "P01006-01";
@@ -99,6 +101,83 @@ fn a_photo_is_sealed_upright_and_small_and_says_what_it_is() {
     let (own, photos_only) = device.store().own_arrivals().expect("counts");
     assert_eq!(own.en(photos_only), "0 of 2 photos arrived");
     assert_eq!(own.zh(photos_only), "2 张照片已到 0 张");
+}
+
+#[test]
+fn a_watermark_stands_below_the_picture_and_says_what_the_action_says() {
+    // What could go wrong: words that cover what was photographed; an empty box
+    // in place of a sign; a copy that is taken for the original.
+    let mut world = World::new("watermark", 9);
+    world.phone(HEAD);
+    let finding = world.report(HEAD, GRID, "C0101", "井盖破损");
+    let taken = take(&mut world, 1);
+    let mut shots = shots(&taken, Shows::Scene);
+    let position = Position::from_degrees(25.046, 102.705, Some(12.5), PositionSource::Gps);
+    shots[0].position = Some(position.expect("a position"));
+    shots[0].taken_at_ms = Some(MORNING_MS);
+    attach(&mut world, finding, &shots).expect("attached");
+    let view = world.show(HEAD, finding);
+    let device = &world.of(HEAD).device;
+    let attached = &view.state.evidence()[0];
+    let display = device.look_at(&attached.piece, Form::Display);
+    let display = display.expect("opens").expect("here");
+    let read = |bytes: &[u8]| {
+        image::load_from_memory(bytes)
+            .expect("a picture")
+            .into_rgb8()
+    };
+    let plain = read(&display);
+
+    let copy = device.watermarked(&view, attached, &font());
+    let copy = copy.expect("written").expect("here");
+    let with_words = read(&copy);
+    assert!(!holds(&copy, MAKER), "it has EXIF");
+    assert_eq!(with_words.width(), plain.width());
+    let differ = |(one, other): (&image::Rgb<u8>, &image::Rgb<u8>)| {
+        let channels = one.0.iter().zip(other.0);
+        channels.map(|(one, other)| one.abs_diff(other)).max() > Some(60)
+    };
+    let pixels = plain.pixels().zip(with_words.pixels());
+    assert_eq!(
+        pixels.filter(|it| differ(*it)).count(),
+        0,
+        "it covers the scene"
+    );
+    let below = image::imageops::crop_imm(
+        &with_words,
+        0,
+        plain.height(),
+        plain.width(),
+        with_words.height() - plain.height(),
+    );
+    let below = below.to_image();
+    let bright = below.pixels().filter(|pixel| pixel.0[0] > 200).count();
+    let part = bright as f64 / below.pixels().count() as f64;
+    assert!((0.02..0.4).contains(&part), "{part} of the strip is ink");
+    // The very same as these words in the place where they should be.
+    let bytes = std::fs::read(font()).expect("a font");
+    let signs = Font::read(&bytes).expect("reads");
+    let directory = device.directory().expect("one");
+    let words = [
+        format!("2025-06-11 09:00 {}", directory.area_name(GRID)),
+        "25.046000, 102.705000 ±13 m".to_owned(),
+        format!("{} {HEAD}", directory.name_of(&HEAD.into())),
+        format!("SHA-256 {}", attached.piece.id),
+    ];
+    let by_hand = watermark::stamp(Media::Jpeg, &display, &signs, &words);
+    assert_eq!(by_hand.as_ref(), Ok(&*copy));
+
+    let fails = |font: &Path| {
+        let copy = device.watermarked(&view, attached, font);
+        code(&copy.expect_err("no copy"))
+    };
+    assert_eq!(fails(&taken[0]), "not_a_font");
+    assert_eq!(fails(Path::new("/nowhere/font.ttf")), "file");
+    // A sign that the font lacks would be an empty box.
+    let odd = ["一楼\u{e123}".to_owned()];
+    let refused = watermark::stamp(Media::Jpeg, &display, &signs, &odd);
+    assert_eq!(refused, Err(WatermarkError::NoSign('\u{e123}')));
+    world.settle();
 }
 
 #[test]

@@ -198,14 +198,17 @@ impl Hand {
     /// A piece in a form, into a file: from this phone, or fetched.
     pub(super) fn fetch(&mut self, fetch: &Fetch) -> Done {
         let view = resolve::record(&self.device, &fetch.record, None)?;
-        let piece = self.piece(&view, &fetch.piece)?.attached.piece;
-        let form = match fetch.form {
-            EvidenceForm::Original => Form::Original,
-            EvidenceForm::Display => Form::Display,
-            EvidenceForm::Thumbnail => Form::Thumbnail,
-        };
+        let attached = self.piece(&view, &fetch.piece)?.attached;
+        let piece = attached.piece;
         let look = |hand: &Self| {
-            let seen = hand.device.look_at(&piece, form);
+            let seen = match (fetch.form, &fetch.font) {
+                (EvidenceForm::Thumbnail, _) => hand.device.look_at(&piece, Form::Thumbnail),
+                (EvidenceForm::Display, _) => hand.device.look_at(&piece, Form::Display),
+                (EvidenceForm::Watermark, Some(font)) => {
+                    hand.device.watermarked(&view, &attached, font)
+                }
+                _ => hand.device.look_at(&piece, Form::Original),
+            };
             seen.map_err(|error| said(&error))
         };
         let mut bytes = look(self)?;
@@ -214,8 +217,8 @@ impl Hand {
             let owner = owner.ok_or_else(|| said(&DeviceError::NotEnrolled))?;
             let transport = Transport::new(&owner.server).map_err(|it| Sentence::from(&it))?;
             let fetched = runtime()?.block_on(async {
-                match form {
-                    Form::Thumbnail => {
+                match fetch.form {
+                    EvidenceForm::Thumbnail => {
                         let (device, rng) = (&mut self.device, &mut self.rng);
                         transport.fetch_thumbnail(device, rng, &piece).await
                     }

@@ -401,6 +401,11 @@ uint64_t uniffi_shaodao_fn_method_phone_save_evidence(uint64_t ptr, RustBuffer r
 uint64_t uniffi_shaodao_fn_method_phone_save_picture(uint64_t ptr, RustBuffer record, RustBuffer piece, RustBuffer path
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_SHAODAO_FN_METHOD_PHONE_SAVE_WATERMARKED
+#define UNIFFI_FFIDEF_UNIFFI_SHAODAO_FN_METHOD_PHONE_SAVE_WATERMARKED
+uint64_t uniffi_shaodao_fn_method_phone_save_watermarked(uint64_t ptr, RustBuffer record, RustBuffer piece, RustBuffer font, RustBuffer path
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_SHAODAO_FN_METHOD_PHONE_SEND_EVIDENCE
 #define UNIFFI_FFIDEF_UNIFFI_SHAODAO_FN_METHOD_PHONE_SEND_EVIDENCE
 uint64_t uniffi_shaodao_fn_method_phone_send_evidence(uint64_t ptr, RustBuffer setting, RustBuffer link
@@ -1106,6 +1111,12 @@ uint16_t uniffi_shaodao_checksum_method_phone_save_evidence(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_SHAODAO_CHECKSUM_METHOD_PHONE_SAVE_PICTURE
 #define UNIFFI_FFIDEF_UNIFFI_SHAODAO_CHECKSUM_METHOD_PHONE_SAVE_PICTURE
 uint16_t uniffi_shaodao_checksum_method_phone_save_picture(void
+
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_SHAODAO_CHECKSUM_METHOD_PHONE_SAVE_WATERMARKED
+#define UNIFFI_FFIDEF_UNIFFI_SHAODAO_CHECKSUM_METHOD_PHONE_SAVE_WATERMARKED
+uint16_t uniffi_shaodao_checksum_method_phone_save_watermarked(void
 
 );
 #endif

@@ -756,6 +756,14 @@ public protocol PhoneProtocol: AnyObject, Sendable {
     func savePicture(record: RecordId, piece: EvidenceId, path: String) async throws
 
     /**
+     * Writes the same picture with a strip below it that says when, where and by
+     * whom it was taken, for people who need that on the picture. `font` is the
+     * path of a TrueType or OpenType font with Chinese signs, such as the system
+     * has. It proves nothing: what is signed is the action.
+     */
+    func saveWatermarked(record: RecordId, piece: EvidenceId, font: String, path: String) async throws
+
+    /**
      * Sends what the server lacks of this phone's evidence, as the owner's setting
      * and the present connection allow. After `sync`; it can be cancelled and goes
      * on where it was.
@@ -1373,6 +1381,28 @@ open func savePicture(record: RecordId, piece: EvidenceId, path: String)async th
             rustFutureFunc: {
                 uniffi_shaodao_fn_method_phone_save_picture(
                         self.uniffiCloneHandle(),FfiConverterTypeRecordId_lower(record),FfiConverterTypeEvidenceId_lower(piece),FfiConverterString.lower(path)
+                )
+            },
+            pollFunc: ffi_shaodao_rust_future_poll_void,
+            completeFunc: ffi_shaodao_rust_future_complete_void,
+            freeFunc: ffi_shaodao_rust_future_free_void,
+            liftFunc: { $0 },
+            errorHandler: FfiConverterTypePhoneError_lift
+        )
+}
+
+    /**
+     * Writes the same picture with a strip below it that says when, where and by
+     * whom it was taken, for people who need that on the picture. `font` is the
+     * path of a TrueType or OpenType font with Chinese signs, such as the system
+     * has. It proves nothing: what is signed is the action.
+     */
+open func saveWatermarked(record: RecordId, piece: EvidenceId, font: String, path: String)async throws   {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_shaodao_fn_method_phone_save_watermarked(
+                        self.uniffiCloneHandle(),FfiConverterTypeRecordId_lower(record),FfiConverterTypeEvidenceId_lower(piece),FfiConverterString.lower(font),FfiConverterString.lower(path)
                 )
             },
             pollFunc: ffi_shaodao_rust_future_poll_void,
@@ -2750,6 +2780,11 @@ public struct CategoryRow: Equatable, Hashable {
      * clock); none where it depends.
      */
     public var limit: String?
+    /**
+     * How many photos of the scene a report should have. A hint: a report without
+     * counts.
+     */
+    public var photos: UInt64
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
@@ -2766,11 +2801,16 @@ public struct CategoryRow: Equatable, Hashable {
         /**
          * Limit in area class A, such as `4h`, `2d` (working) or `3u` (by the
          * clock); none where it depends.
-         */limit: String?) {
+         */limit: String?,
+        /**
+         * How many photos of the scene a report should have. A hint: a report without
+         * counts.
+         */photos: UInt64) {
         self.code = code
         self.name = name
         self.majorName = majorName
         self.limit = limit
+        self.photos = photos
     }
 
 
@@ -2792,7 +2832,8 @@ public struct FfiConverterTypeCategoryRow: FfiConverterRustBuffer {
                 code: FfiConverterString.read(from: &buf),
                 name: FfiConverterString.read(from: &buf),
                 majorName: FfiConverterString.read(from: &buf),
-                limit: FfiConverterOptionString.read(from: &buf)
+                limit: FfiConverterOptionString.read(from: &buf),
+                photos: FfiConverterUInt64.read(from: &buf)
         )
     }
 
@@ -2801,6 +2842,7 @@ public struct FfiConverterTypeCategoryRow: FfiConverterRustBuffer {
         FfiConverterString.write(value.name, into: &buf)
         FfiConverterString.write(value.majorName, into: &buf)
         FfiConverterOptionString.write(value.limit, into: &buf)
+        FfiConverterUInt64.write(value.photos, into: &buf)
     }
 }
 
@@ -6795,6 +6837,11 @@ public struct SyncStatus: Equatable, Hashable {
      * Of those, arrived at the server.
      */
     public var evidenceArrived: UInt64
+    /**
+     * More pieces that belong only to actions that were not accepted: nobody
+     * waits for them.
+     */
+    public var evidenceSetAside: UInt64
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
@@ -6852,7 +6899,11 @@ public struct SyncStatus: Equatable, Hashable {
          */evidence: UInt64,
         /**
          * Of those, arrived at the server.
-         */evidenceArrived: UInt64) {
+         */evidenceArrived: UInt64,
+        /**
+         * More pieces that belong only to actions that were not accepted: nobody
+         * waits for them.
+         */evidenceSetAside: UInt64) {
         self.pending = pending
         self.inFlight = inFlight
         self.running = running
@@ -6870,6 +6921,7 @@ public struct SyncStatus: Equatable, Hashable {
         self.salvaged = salvaged
         self.evidence = evidence
         self.evidenceArrived = evidenceArrived
+        self.evidenceSetAside = evidenceSetAside
     }
 
 
@@ -6904,7 +6956,8 @@ public struct FfiConverterTypeSyncStatus: FfiConverterRustBuffer {
                 conflicts: FfiConverterUInt64.read(from: &buf),
                 salvaged: FfiConverterUInt64.read(from: &buf),
                 evidence: FfiConverterUInt64.read(from: &buf),
-                evidenceArrived: FfiConverterUInt64.read(from: &buf)
+                evidenceArrived: FfiConverterUInt64.read(from: &buf),
+                evidenceSetAside: FfiConverterUInt64.read(from: &buf)
         )
     }
 
@@ -6926,6 +6979,7 @@ public struct FfiConverterTypeSyncStatus: FfiConverterRustBuffer {
         FfiConverterUInt64.write(value.salvaged, into: &buf)
         FfiConverterUInt64.write(value.evidence, into: &buf)
         FfiConverterUInt64.write(value.evidenceArrived, into: &buf)
+        FfiConverterUInt64.write(value.evidenceSetAside, into: &buf)
     }
 }
 
@@ -13760,6 +13814,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_shaodao_checksum_method_phone_save_picture() != 25945) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_shaodao_checksum_method_phone_save_watermarked() != 61532) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_shaodao_checksum_method_phone_send_evidence() != 65159) {

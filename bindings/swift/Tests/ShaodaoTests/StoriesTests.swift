@@ -150,7 +150,7 @@ final class StoriesTests: Story {
     /// A photo travels by path, sealed on the way, and somebody else sees the same
     /// one.
     func testAPhotoIsAttachedSentAndSeen() async throws {
-        let photo = "../photo/scene.png"
+        let (photo, font) = ("../photo/scene.png", "../../.tools/font.ttc")
         let secretary = try await enrolled(xu)
         let member = try await enrolled(xiao)
         let finding = try await member.report(form: leak("漏气")).record
@@ -187,7 +187,18 @@ final class StoriesTests: Story {
         XCTAssertEqual(
             try Data(contentsOf: copy), try Data(contentsOf: URL(fileURLWithPath: photo)))
         try await secretary.savePicture(record: finding, piece: seen.piece, path: copy.path)
-        XCTAssertEqual(try Data(contentsOf: copy).prefix(3), Data([0xff, 0xd8, 0xff]))
+        let plain = try Data(contentsOf: copy)
+        XCTAssertEqual(plain.prefix(3), Data([0xff, 0xd8, 0xff]))
+        try await secretary.saveWatermarked(
+            record: finding, piece: seen.piece, font: font, path: copy.path)
+        XCTAssertGreaterThan(try Data(contentsOf: copy).count, plain.count)
+        do {
+            try await secretary.saveWatermarked(
+                record: finding, piece: seen.piece, font: photo, path: copy.path)
+            XCTFail("a photo is no font")
+        } catch PhoneError.Input(let said, let field) {
+            XCTAssertEqual([field, said.code], ["font", "not_a_font"])
+        }
         try await secretary.shutdown()
         try await member.shutdown()
     }

@@ -812,6 +812,8 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_shaodao_checksum_method_phone_save_picture(
     ): Int
+    external fun uniffi_shaodao_checksum_method_phone_save_watermarked(
+    ): Int
     external fun uniffi_shaodao_checksum_method_phone_send_evidence(
     ): Int
     external fun uniffi_shaodao_checksum_method_phone_set_keep(
@@ -952,6 +954,8 @@ internal object UniffiLib {
     external fun uniffi_shaodao_fn_method_phone_save_evidence(`ptr`: Long,`record`: RustBuffer.ByValue,`piece`: RustBuffer.ByValue,`path`: RustBuffer.ByValue,
     ): Long
     external fun uniffi_shaodao_fn_method_phone_save_picture(`ptr`: Long,`record`: RustBuffer.ByValue,`piece`: RustBuffer.ByValue,`path`: RustBuffer.ByValue,
+    ): Long
+    external fun uniffi_shaodao_fn_method_phone_save_watermarked(`ptr`: Long,`record`: RustBuffer.ByValue,`piece`: RustBuffer.ByValue,`font`: RustBuffer.ByValue,`path`: RustBuffer.ByValue,
     ): Long
     external fun uniffi_shaodao_fn_method_phone_send_evidence(`ptr`: Long,`setting`: RustBuffer.ByValue,`link`: RustBuffer.ByValue,
     ): Long
@@ -1268,6 +1272,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_shaodao_checksum_method_phone_save_picture() and 0xFFFF) != 25945) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_shaodao_checksum_method_phone_save_watermarked() and 0xFFFF) != 61532) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_shaodao_checksum_method_phone_send_evidence() and 0xFFFF) != 65159) {
@@ -2038,6 +2045,14 @@ public interface PhoneInterface {
      * the server. It lies there unencrypted: remove it after use.
      */
     suspend fun `savePicture`(`record`: RecordId, `piece`: EvidenceId, `path`: kotlin.String)
+
+    /**
+     * Writes the same picture with a strip below it that says when, where and by
+     * whom it was taken, for people who need that on the picture. `font` is the
+     * path of a TrueType or OpenType font with Chinese signs, such as the system
+     * has. It proves nothing: what is signed is the action.
+     */
+    suspend fun `saveWatermarked`(`record`: RecordId, `piece`: EvidenceId, `font`: kotlin.String, `path`: kotlin.String)
 
     /**
      * Sends what the server lacks of this phone's evidence, as the owner's setting
@@ -2829,6 +2844,38 @@ open class Phone: Disposable, AutoCloseable, PhoneInterface
 
         FfiConverterTypeRecordId.lower(`record`),
         FfiConverterTypeEvidenceId.lower(`piece`),
+        FfiConverterString.lower(`path`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_shaodao_rust_future_poll_void(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_shaodao_rust_future_complete_void(future, continuation) },
+        { future -> UniffiLib.ffi_shaodao_rust_future_free_void(future) },
+        // lift function
+        { },
+
+        // Error FFI converter
+        PhoneException.ErrorHandler,
+    )
+    }
+
+
+    /**
+     * Writes the same picture with a strip below it that says when, where and by
+     * whom it was taken, for people who need that on the picture. `font` is the
+     * path of a TrueType or OpenType font with Chinese signs, such as the system
+     * has. It proves nothing: what is signed is the action.
+     */
+    @Throws(PhoneException::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `saveWatermarked`(`record`: RecordId, `piece`: EvidenceId, `font`: kotlin.String, `path`: kotlin.String) {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_shaodao_fn_method_phone_save_watermarked(
+                uniffiHandle,
+
+        FfiConverterTypeRecordId.lower(`record`),
+        FfiConverterTypeEvidenceId.lower(`piece`),
+        FfiConverterString.lower(`font`),
         FfiConverterString.lower(`path`),
             )
         },
@@ -4390,6 +4437,12 @@ data class CategoryRow (
      * clock); none where it depends.
      */
     var `limit`: kotlin.String?
+    ,
+    /**
+     * How many photos of the scene a report should have. A hint: a report without
+     * counts.
+     */
+    var `photos`: kotlin.ULong
 
 ){
 
@@ -4410,6 +4463,7 @@ public object FfiConverterTypeCategoryRow: FfiConverterRustBuffer<CategoryRow> {
             FfiConverterString.read(buf),
             FfiConverterString.read(buf),
             FfiConverterOptionalString.read(buf),
+            FfiConverterULong.read(buf),
         )
     }
 
@@ -4417,7 +4471,8 @@ public object FfiConverterTypeCategoryRow: FfiConverterRustBuffer<CategoryRow> {
             FfiConverterString.allocationSize(value.`code`) +
             FfiConverterString.allocationSize(value.`name`) +
             FfiConverterString.allocationSize(value.`majorName`) +
-            FfiConverterOptionalString.allocationSize(value.`limit`)
+            FfiConverterOptionalString.allocationSize(value.`limit`) +
+            FfiConverterULong.allocationSize(value.`photos`)
     )
 
     override fun write(value: CategoryRow, buf: ByteBuffer) {
@@ -4425,6 +4480,7 @@ public object FfiConverterTypeCategoryRow: FfiConverterRustBuffer<CategoryRow> {
             FfiConverterString.write(value.`name`, buf)
             FfiConverterString.write(value.`majorName`, buf)
             FfiConverterOptionalString.write(value.`limit`, buf)
+            FfiConverterULong.write(value.`photos`, buf)
     }
 }
 
@@ -7316,6 +7372,12 @@ data class SyncStatus (
      * Of those, arrived at the server.
      */
     var `evidenceArrived`: kotlin.ULong
+    ,
+    /**
+     * More pieces that belong only to actions that were not accepted: nobody
+     * waits for them.
+     */
+    var `evidenceSetAside`: kotlin.ULong
 
 ){
 
@@ -7349,6 +7411,7 @@ public object FfiConverterTypeSyncStatus: FfiConverterRustBuffer<SyncStatus> {
             FfiConverterULong.read(buf),
             FfiConverterULong.read(buf),
             FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
         )
     }
 
@@ -7369,7 +7432,8 @@ public object FfiConverterTypeSyncStatus: FfiConverterRustBuffer<SyncStatus> {
             FfiConverterULong.allocationSize(value.`conflicts`) +
             FfiConverterULong.allocationSize(value.`salvaged`) +
             FfiConverterULong.allocationSize(value.`evidence`) +
-            FfiConverterULong.allocationSize(value.`evidenceArrived`)
+            FfiConverterULong.allocationSize(value.`evidenceArrived`) +
+            FfiConverterULong.allocationSize(value.`evidenceSetAside`)
     )
 
     override fun write(value: SyncStatus, buf: ByteBuffer) {
@@ -7390,6 +7454,7 @@ public object FfiConverterTypeSyncStatus: FfiConverterRustBuffer<SyncStatus> {
             FfiConverterULong.write(value.`salvaged`, buf)
             FfiConverterULong.write(value.`evidence`, buf)
             FfiConverterULong.write(value.`evidenceArrived`, buf)
+            FfiConverterULong.write(value.`evidenceSetAside`, buf)
     }
 }
 

@@ -22,6 +22,7 @@ import org.junit.jupiter.api.io.TempDir
 const val XU = "P01006-00" // 徐磊, secretary of 北门 community
 const val XIAO = "P01006-01" // 萧桂英, member of grid 001
 const val PHOTO = "../photo/scene.png"
+const val FONT = "../../.tools/font.ttc"
 const val HERE_LAT = 25.0420
 const val HERE_LON = 102.7065
 
@@ -199,7 +200,13 @@ class StoriesTest {
         xu.saveEvidence(finding, seen.piece, "$folder/seen.png")
         assertArrayEquals(File(PHOTO).readBytes(), File("$folder/seen.png").readBytes())
         xu.savePicture(finding, seen.piece, "$folder/shown")
-        assertNotNull(ImageIO.read(File("$folder/shown")))
+        val shown = ImageIO.read(File("$folder/shown"))
+        xu.saveWatermarked(finding, seen.piece, FONT, "$folder/stamped")
+        assertTrue(ImageIO.read(File("$folder/stamped")).height > shown.height)
+        val odd = assertThrows(PhoneException.Input::class.java) {
+            runBlocking { xu.saveWatermarked(finding, seen.piece, PHOTO, "$folder/stamped") }
+        }
+        assertEquals("font" to "not_a_font", odd.field to odd.said.code)
         listOf(xu, xiao).forEach { it.shutdown(); it.close() }
     }
 
