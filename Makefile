@@ -17,7 +17,7 @@ help:
 	@echo "make test                      everything that can fail, tests last"
 	@echo "make prove                     the long runs of what make test does in short"
 	@echo "make serve                     the server alone, on 127.0.0.1:8470"
-	@echo "make bench                     benchmarks against plain baselines; the library for phones"
+	@echo "make bench                     benchmarks against plain baselines; the library for phones, its size and speed"
 	@echo "make bench-peers [ARGS="--scale 0.1"]  the same work by PouchDB and automerge-repo (Node.js)"
 	@echo "make load                      500 phones at once, and how cost grows"
 	@echo "make fuzz [FUZZ_SECONDS=300]   every decoder under libFuzzer (cargo-fuzz)"
@@ -73,6 +73,7 @@ bench:
 	$(call RELEASE,cost) --features shaodao-tests/planted
 	target/release/cost
 	bindings/size.sh
+	bindings/bench.sh
 
 bench-peers: tests/peers/node_modules
 	$(call RELEASE,shaodao-server peer_run)

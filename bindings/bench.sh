@@ -9,9 +9,9 @@ root=$PWD
 
 need javac openjdk-17-jdk-headless
 need mvn maven
-cargo build -q -p shaodao-server
+cargo build -q --workspace
 cargo build -q --profile phone -p shaodao-core --example screens
-cargo rustc -q --profile phone -p shaodao-ffi --crate-type cdylib
+bindings/phone.sh
 folder=$root/target/bindings-bench
 rm -rf "$folder"
 mkdir -p "$folder"

@@ -20,8 +20,9 @@ command -v cargo-ndk >/dev/null 2>&1 || cargo install cargo-ndk --locked
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 rustup target add aarch64-linux-android armv7-linux-androideabi x86_64-linux-android
-# 16 KiB pages: required of apps for Android 15 and newer.
-RUSTFLAGS="-C link-arg=-Wl,-z,max-page-size=16384" cargo ndk \
+# 16 KiB pages: required of apps for Android 15 and newer. Packed addresses: the
+# format that Android 6 and newer read.
+RUSTFLAGS="-C link-arg=-Wl,-z,max-page-size=16384 -C link-arg=-Wl,--pack-dyn-relocs=android" cargo ndk \
     -t arm64-v8a -t armeabi-v7a -t x86_64 -P 26 -o "$work/jni" build --profile phone -p shaodao-ffi
 
 (cd bindings/kotlin && mvn -B -ntp -q -DskipTests package)
