@@ -162,10 +162,8 @@ impl Phone {
         piece: EvidenceId,
         path: String,
     ) -> Result<(), PhoneError> {
-        let look = |device: &Device, _: &RecordView, one: &Attached| {
-            device.look_at(&one.piece, Form::Original)
-        };
-        self.save(record, piece, path, look).await
+        self.save(record, piece, path, in_form(Form::Original))
+            .await
     }
 
     /// Writes a picture as a screen shows it, smaller than the original and without
@@ -177,10 +175,7 @@ impl Phone {
         piece: EvidenceId,
         path: String,
     ) -> Result<(), PhoneError> {
-        let look = |device: &Device, _: &RecordView, one: &Attached| {
-            device.look_at(&one.piece, Form::Display)
-        };
-        self.save(record, piece, path, look).await
+        self.save(record, piece, path, in_form(Form::Display)).await
     }
 
     /// Writes the same picture with a strip below it that says when, where and by
@@ -213,6 +208,13 @@ impl Phone {
     }
 }
 
+/// What of a piece is to be written; none if its original is needed and not here.
+type Looked = Result<Option<Zeroizing<Vec<u8>>>, DeviceError>;
+
+fn in_form(form: Form) -> impl Fn(&Device, &RecordView, &Attached) -> Looked + Clone {
+    move |device, _, one| device.look_at(&one.piece, form)
+}
+
 impl Phone {
     /// Writes what `look` makes of a piece, fetching the original if it is needed.
     async fn save<L>(
@@ -223,10 +225,7 @@ impl Phone {
         look: L,
     ) -> Result<(), PhoneError>
     where
-        L: Fn(&Device, &RecordView, &Attached) -> Result<Option<Zeroizing<Vec<u8>>>, DeviceError>
-            + Clone
-            + Send
-            + 'static,
+        L: Fn(&Device, &RecordView, &Attached) -> Looked + Clone + Send + 'static,
     {
         let write = move |device: &Device, now| {
             let (view, attached) = find(device, now, record, piece)?;

@@ -11,7 +11,6 @@
 use std::fs::{File, OpenOptions};
 use std::future::poll_fn;
 use std::io::Write;
-use std::num::NonZeroU64;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -329,7 +328,7 @@ impl Arriving {
         let _ = rustix::fs::fadvise(
             &self.file,
             self.writing,
-            NonZeroU64::new(size),
+            std::num::NonZeroU64::new(size),
             Advice::DontNeed,
         );
         self.writing = until;

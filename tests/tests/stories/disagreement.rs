@@ -3,6 +3,7 @@
 use shaodao_core::device::Draft;
 use shaodao_core::domain::action::{Body, RecordKind, Value, fact};
 use shaodao_core::domain::finding::FindingStage;
+use shaodao_core::domain::ids::RecordId;
 use shaodao_core::domain::reason::Reason;
 use shaodao_core::domain::whistle::{TargetStage, WhistleStage};
 use shaodao_core::explain::Sentence;
@@ -16,6 +17,8 @@ const HEAD: &str = "P01006-01";
 const SECRETARY: &str = "P01006-00";
 const URBAN: &str = "P01006-06";
 const URBAN_POST: &str = "post:530102001006001/urban";
+const CLEANER: &str = "P01006-08";
+const CLEANER_POST: &str = "post:530102001006001/cleaner";
 const INSPECTOR: &str = "P01006-05";
 
 fn correct(name: &str, text: &str) -> Draft {
@@ -254,6 +257,21 @@ fn target(party: &str, body: impl Fn(String) -> Body) -> Body {
     body(party.to_owned())
 }
 
+/// A whistle that has reached both of its targets, whose phones are offline now.
+fn two_are_summoned_and_out_of_signal(world: &mut World) -> RecordId {
+    for person in [SECRETARY, URBAN, CLEANER] {
+        world.phone(person);
+    }
+    let finding = world.report(SECRETARY, GRID, "E0103", "渣土堆放");
+    let targets = [URBAN_POST, CLEANER_POST];
+    let whistle = world.whistle(SECRETARY, NORTH_GATE, finding, &targets, 4);
+    world.settle();
+    for person in [URBAN, CLEANER] {
+        world.of(person).offline = true;
+    }
+    whistle
+}
+
 /// What somebody is told about their newest action that had no effect.
 fn told(world: &mut World, person: &str) -> (Standing, Reason) {
     let troubles = world
@@ -270,26 +288,16 @@ fn told(world: &mut World, person: &str) -> (Standing, Reason) {
 fn two_arrivals_and_two_notes_at_the_same_time_are_all_kept() {
     // What could go wrong: one of two people who stood there counts for nobody.
     let mut world = World::new("two-arrivals", 1);
-    let other_hand = "P01006-08";
-    for person in [SECRETARY, URBAN, other_hand] {
-        world.phone(person);
-    }
-    let finding = world.report(SECRETARY, GRID, "E0103", "渣土堆放");
-    let cleaner = "post:530102001006001/cleaner";
-    let whistle = world.whistle(SECRETARY, NORTH_GATE, finding, &[URBAN_POST, cleaner], 4);
-    world.settle();
-    for person in [URBAN, other_hand] {
-        world.of(person).offline = true;
-    }
+    let whistle = two_are_summoned_and_out_of_signal(&mut world);
     let note = |text: &str| Body::Note { text: text.into() };
     world.on_whistle(URBAN, whistle, target(URBAN_POST, arrive));
     world.on_whistle(URBAN, whistle, note("两车渣土"));
-    world.on_whistle(other_hand, whistle, target(cleaner, arrive));
-    world.on_whistle(other_hand, whistle, note("挡住消防通道"));
+    world.on_whistle(CLEANER, whistle, target(CLEANER_POST, arrive));
+    world.on_whistle(CLEANER, whistle, note("挡住消防通道"));
     world.settle();
     let state = world.seen_whistle(SECRETARY, whistle);
     assert_eq!(state.targets[URBAN_POST].arrivals.len(), 1);
-    assert_eq!(state.targets[cleaner].arrivals.len(), 1);
+    assert_eq!(state.targets[CLEANER_POST].arrivals.len(), 1);
     assert!(state.traces.is_empty());
     let history = world.show(SECRETARY, whistle).history;
     let notes = history
@@ -443,28 +451,18 @@ fn of_two_who_attached_one_picture_either_may_have_it_destroyed() {
     // What could go wrong: somebody who sees a passer-by in what they attached has
     // no say, because another had attached it a minute before.
     let mut world = World::new("either-erases", 1);
-    let other_hand = "P01006-08";
-    for person in [SECRETARY, URBAN, other_hand] {
-        world.phone(person);
-    }
-    let finding = world.report(SECRETARY, GRID, "E0103", "渣土堆放");
-    let cleaner = "post:530102001006001/cleaner";
-    let whistle = world.whistle(SECRETARY, NORTH_GATE, finding, &[URBAN_POST, cleaner], 4);
-    world.settle();
-    for person in [URBAN, other_hand] {
-        world.of(person).offline = true;
-    }
+    let whistle = two_are_summoned_and_out_of_signal(&mut world);
     let passed_on = world.photograph(URBAN, whistle);
     world.photograph(URBAN, whistle);
     world.pass(60_000);
-    world.attach_photo(other_hand, whistle, &passed_on);
+    world.attach_photo(CLEANER, whistle, &passed_on);
     world.settle();
     let pieces = |world: &mut World, by: &str| {
-        let evidence = world.seen_whistle(other_hand, whistle).evidence;
+        let evidence = world.seen_whistle(CLEANER, whistle).evidence;
         let theirs = evidence.into_iter().filter(|it| it.by.0 == by);
         theirs.collect::<Vec<_>>()
     };
-    let shared = pieces(&mut world, other_hand)[0].piece.id;
+    let shared = pieces(&mut world, CLEANER)[0].piece.id;
     let other = pieces(&mut world, URBAN)
         .iter()
         .map(|it| it.piece.id)
@@ -475,11 +473,9 @@ fn of_two_who_attached_one_picture_either_may_have_it_destroyed() {
         let body = Body::EraseEvidence { piece, reason };
         Draft::on(RecordKind::Whistle, whistle, body)
     };
-    let refused = world
-        .try_act(other_hand, erase(other))
-        .expect_err("refused");
+    let refused = world.try_act(CLEANER, erase(other)).expect_err("refused");
     assert_eq!(Sentence::from(&refused).code, Reason::NotYours.code());
-    world.act(other_hand, erase(shared));
+    world.act(CLEANER, erase(shared));
     world.settle();
     let state = world.seen_whistle(SECRETARY, whistle);
     let erased = state.evidence.iter().filter(|it| it.erased.is_some());
