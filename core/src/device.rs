@@ -26,7 +26,7 @@ use ed25519_dalek::SigningKey;
 use rand::Rng;
 use zeroize::Zeroizing;
 
-use crate::document::{Document, Member, WriteError};
+use crate::document::{Member, WriteError};
 use crate::domain::action::{Action, Body, Facts, Level, RecordKind, Value, fact};
 use crate::domain::directory::{DeviceState, Directory};
 use crate::domain::escalation::{self, Carried};
@@ -44,6 +44,7 @@ use crate::evidence::picture::PictureError;
 use crate::evidence::watermark::WatermarkError;
 use crate::pack::{self, PackError};
 use crate::planted::{Bug, active};
+use crate::store::derived::Derived;
 use crate::store::opening::{Check, Report};
 use crate::store::pieces::Pieces;
 use crate::store::read::{FindingSummary, WhistleSummary};
@@ -426,26 +427,29 @@ impl Device {
         draft: Draft,
         along: Along<'_>,
     ) -> Result<Captured, DeviceError> {
-        let document = match draft.record {
-            None => Document::new(draft.kind, RecordId::random(rng)),
-            Some(record) => self.document(record)?,
+        let before = match draft.record {
+            None => Arc::new(Derived::none(draft.kind, RecordId::random(rng))),
+            Some(record) => self.derived(record)?,
         };
-        self.capture_on(now, document, draft.facts, draft.body, along)
+        self.capture_on(now, &before, draft.facts, draft.body, along)
     }
 
     /// Does an action on a record that may not be here yet.
     fn capture_on(
         &mut self,
         now: Moment,
-        mut document: Document,
+        before: &Derived,
         facts: Facts,
         body: Body,
         along: Along<'_>,
     ) -> Result<Captured, DeviceError> {
         let directory = self.directory()?;
         let owner = self.owner.as_ref().ok_or(DeviceError::NotEnrolled)?;
-        let history = document.history();
-        let state = RecordState::fold(document.kind(), &history, document.registers());
+        let Derived {
+            document,
+            history,
+            state,
+        } = before;
         let action = Action {
             kind: document.kind(),
             record: document.id(),
@@ -455,7 +459,7 @@ impl Device {
         };
         let claim = Claim::at(now, self.store.contact()?);
         let device = DeviceState::Active;
-        capture(&directory, device, &action, claim, &state, &history)?;
+        capture(&directory, device, &action, claim, state, history)?;
         let chain = self.store.chain()?;
         let envelope = Envelope {
             street: owner.street.clone(),
@@ -468,18 +472,24 @@ impl Device {
             app: self.app.clone(),
         };
         let sealed = envelope.seal(&self.key)?;
+        let mut document = document.clone();
         document.write(Member::pending(sealed.clone()))?;
-        let state = document.fold();
-        self.store.commit(&sealed, &document, &state, along)?;
+        let after = Derived::of(document);
+        let Derived {
+            document, state, ..
+        } = &after;
+        self.store.commit(&sealed, document, state, along)?;
         if sealed.envelope.action.body.erases_evidence().is_some() {
             // The key is gone; what is left of the files goes at the next
             // opening at the latest.
             let _ = self.sweep();
         }
-        Ok(Captured {
+        let captured = Captured {
             record: document.id(),
             hash: sealed.hash,
-        })
+        };
+        self.store.keep(after);
+        Ok(captured)
     }
 
     /// What the facts of a report resemble, among what is on this phone: open
@@ -533,11 +543,11 @@ impl Device {
     /// # Errors
     /// See [`DeviceError`].
     pub fn show(&self, record: RecordId) -> Result<RecordView, DeviceError> {
-        let document = self.document(record)?;
+        let derived = self.derived(record)?;
         Ok(RecordView {
             record,
-            state: document.fold(),
-            history: document.history(),
+            state: derived.state.clone(),
+            history: derived.history.clone(),
             account: self.store.account(record)?,
         })
     }
@@ -581,8 +591,8 @@ impl Device {
         let directory = self.directory()?;
         let mut whistles = Vec::new();
         for record in self.store.whistles_issued(period.from_ms, period.to_ms)? {
-            if let RecordState::Whistle(whistle) = self.document(record)?.fold() {
-                whistles.push(*whistle);
+            if let RecordState::Whistle(whistle) = &self.derived(record)?.state {
+                whistles.push((**whistle).clone());
             }
         }
         let grid = statistics::collect(
@@ -613,16 +623,14 @@ impl Device {
         })
     }
 
-    /// A record as a document: the shared history and the phone's own pending
-    /// actions on top.
+    /// A record, derived from the shared history and the phone's own pending
+    /// actions on top of it.
     ///
     /// # Errors
     /// See [`DeviceError`].
-    pub fn document(&self, record: RecordId) -> Result<Document, DeviceError> {
-        let kind = self.store.kind_of(record)?;
-        let kind = kind.ok_or(DeviceError::NoSuchRecord)?;
-        let (document, _) = Document::rebuild(kind, record, self.store.members(record)?)?;
-        Ok(document)
+    pub fn derived(&self, record: RecordId) -> Result<Arc<Derived>, DeviceError> {
+        let derived = self.store.derived(record)?;
+        derived.ok_or(DeviceError::NoSuchRecord)
     }
 }
 

@@ -34,8 +34,8 @@ impl Device {
             return Ok(None);
         }
         let directory = self.directory()?;
-        Ok(match self.show(row.record)?.state {
-            RecordState::Whistle(state) => deadline::light(&state, &directory, now_ms),
+        Ok(match &self.derived(row.record)?.state {
+            RecordState::Whistle(state) => deadline::light(state, &directory, now_ms),
             RecordState::Finding(_) => None,
         })
     }

@@ -6,15 +6,17 @@
 //! same record, a report that is released or arrives later meets its twin and
 //! becomes a trace, not a second finding.
 
+use std::sync::Arc;
+
 use rand::Rng;
 
 use super::{Captured, Device, DeviceError, Draft};
-use crate::document::Document;
 use crate::domain::ids::EnvelopeHash;
 use crate::domain::reason::Reason;
 use crate::domain::record::Refused;
 use crate::domain::time::Moment;
 use crate::envelope::{self, Envelope};
+use crate::store::derived::Derived;
 use crate::store::read::Trouble;
 use crate::store::salvage::Salvaged;
 use crate::store::write::Along;
@@ -96,16 +98,16 @@ impl Device {
                 reason: Reason::NotYours,
             }));
         }
-        let document = match self.store.kind_of(action.record)? {
-            Some(_) => self.document(action.record)?,
+        let before = match self.store.derived(action.record)? {
+            Some(derived) => derived,
             // Refused by name unless the action begins the record.
-            None => Document::new(action.kind, action.record),
+            None => Arc::new(Derived::none(action.kind, action.record)),
         };
         let along = Along {
             salvaged: Some(salvaged.hash),
             ..Along::default()
         };
-        self.capture_on(now, document, action.facts, action.body, along)
+        self.capture_on(now, &before, action.facts, action.body, along)
     }
 
     /// Forgets a salvaged action that its owner does not want, or of which only

@@ -87,6 +87,7 @@ impl Member {
 }
 
 /// A record as a CRDT document. See the module for how it works.
+#[derive(Clone)]
 pub struct Document {
     id: RecordId,
     kind: RecordKind,
@@ -115,22 +116,57 @@ impl Document {
         id: RecordId,
         members: Vec<Member>,
     ) -> Result<(Self, Vec<Member>), WriteError> {
-        let mut document = Self::new(kind, id);
-        let mut waiting = members;
+        Self::new(kind, id).become_of(members)
+    }
+
+    /// As [`Document::rebuild`], of what is derived here already where that is
+    /// part of it: a change depends on what its author had seen and on nothing
+    /// else.
+    ///
+    /// # Errors
+    /// As [`Document::rebuild`].
+    pub fn become_of(mut self, members: Vec<Member>) -> Result<(Self, Vec<Member>), WriteError> {
+        let (held, mut waiting): (Vec<_>, Vec<_>) = members
+            .into_iter()
+            .partition(|member| self.has_derived(member));
+        if held.len() < self.members.len() {
+            self = Self::new(self.kind, self.id);
+            waiting.extend(held);
+        } else {
+            for member in held {
+                let hash = member.sealed.hash;
+                self.members.entry(hash).and_modify(|(_, it)| *it = member);
+            }
+        }
         loop {
             let before = waiting.len();
             let mut still = Vec::new();
             for member in waiting {
-                match member.seen.iter().all(|hash| document.holds(hash)) {
-                    true => document.write(member)?,
+                match member.seen.iter().all(|hash| self.holds(hash)) {
+                    true => self.write(member)?,
                     false => still.push(member),
                 }
             }
             if still.is_empty() || still.len() == before {
-                return Ok((document, still));
+                return Ok((self, still));
             }
             waiting = still;
         }
+    }
+
+    /// Whether this document is made of these members and no others.
+    pub fn is_of(&self, members: &[Member]) -> bool {
+        let held = |member: &Member| {
+            let held = self.members.get(&member.sealed.hash);
+            held.is_some_and(|(_, held)| held == member)
+        };
+        self.members.len() == members.len() && members.iter().all(held)
+    }
+
+    /// Whether the change of this envelope is here, made of the same causes.
+    fn has_derived(&self, member: &Member) -> bool {
+        let held = self.members.get(&member.sealed.hash);
+        held.is_some_and(|(_, held)| held.seen == member.seen)
     }
 
     /// Writes one envelope: derives its change and applies it. An envelope that

@@ -2,9 +2,11 @@
 //! nothing.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
+use super::derived::{Derived, Lately};
 use super::search::grams;
 use super::write::{
     OWN, OWNERS_OTHER_PHONE, SOMEBODY_ELSES, find_record, insert_envelope, join_hashes, kind,
@@ -91,6 +93,7 @@ impl Store {
         progress: &mut Progress,
     ) -> Result<Applied, StoreError> {
         let directory = self.directory.as_deref();
+        let lately = &self.lately;
         let db = self
             .db
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -145,7 +148,7 @@ impl Store {
         if let Some(directory) = directory {
             go_by_its_version(&db, directory, &mut touched)?;
         }
-        applied.erased = project_all(&db, touched, directory)?;
+        applied.erased = project_all(&db, touched, lately, directory)?;
         if settlement.offer_again {
             db.execute(
                 "INSERT OR IGNORE INTO outbox (envelope)
@@ -410,19 +413,22 @@ fn go_by_its_version(
 fn project_all(
     db: &Connection,
     touched: BTreeMap<RecordId, Touched>,
+    lately: &Lately,
     directory: Option<&Directory>,
 ) -> Result<bool, StoreError> {
     let mut texts = Vec::with_capacity(touched.len());
     let mut erased = false;
     for (record, Touched { row, kind, fresh }) in touched {
-        let members = match fresh {
-            Some(members) => members,
-            None => members(db, row)?,
+        let derived = match fresh {
+            // A first pull has thousands of them, and nobody has asked for one yet.
+            Some(members) => Arc::new(Derived::of(Document::rebuild(kind, record, members)?.0)),
+            None => lately.of(kind, record, members(db, row)?, None)?,
         };
-        let (document, _) = Document::rebuild(kind, record, members)?;
-        let state = document.fold();
-        erased |= write_record(db, row, &document, &state, directory)?;
-        texts.push((row, grams(&search_text(&state))));
+        let Derived {
+            document, state, ..
+        } = &*derived;
+        erased |= write_record(db, row, document, state, directory)?;
+        texts.push((row, grams(&search_text(state))));
     }
     for (row, grams) in texts {
         write_search(db, row, &grams)?;

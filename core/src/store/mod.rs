@@ -30,6 +30,7 @@ use crate::points::{Point, pass};
 use crate::sync::head::{self as feed, SignedHead};
 use crate::sync::plan::Progress;
 
+use derived::Lately;
 use evidence::OwnPiece;
 use journal::{Head, Journal};
 use key::DatabaseKey;
@@ -48,6 +49,8 @@ mod journal;
 pub mod write;
 //
 pub mod apply;
+//
+pub mod derived;
 //
 pub mod read;
 //
@@ -159,6 +162,7 @@ pub struct Store {
     installation: [u8; 16],
     /// Whether this run has begun its generation.
     begun: bool,
+    lately: Lately,
 }
 
 impl Store {

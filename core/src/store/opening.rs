@@ -24,6 +24,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
+use super::derived::Lately;
 use super::evidence;
 use super::journal::{Contents, Head, Journal};
 use super::key::DatabaseKey;
@@ -136,6 +137,7 @@ fn attempt(files: &Files, check: Check, rng: &mut impl Rng) -> Result<Attempt, S
             mark,
             installation,
             begun: false,
+            lately: Lately::new(),
         };
         let restored = store.reconcile(&contents)?;
         authentic(&store.db)?;

@@ -2,9 +2,11 @@
 //! [`super::apply`] share.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
+use super::derived::{Derived, Written};
 use super::evidence::OwnPiece;
 use super::salvage::settle;
 use super::search::grams;
@@ -205,6 +207,30 @@ impl Store {
         };
         authentic(&self.db)?;
         members
+    }
+
+    /// A record, derived from its [`Store::members`]; `None` if it is not here.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn derived(&self, record: RecordId) -> Result<Option<Arc<Derived>>, StoreError> {
+        let written = Written::now(&self.db)?;
+        if let Some(derived) = self.lately.as_of(written, record) {
+            return Ok(Some(derived));
+        }
+        let Some((row, kind)) = find_record(&self.db, record)? else {
+            authentic(&self.db)?;
+            return Ok(None);
+        };
+        let members = members(&self.db, row);
+        authentic(&self.db)?;
+        let derived = self.lately.of(kind, record, members?, Some(written))?;
+        Ok(Some(derived))
+    }
+
+    /// Keeps a record that was saved for whoever asks for it next.
+    pub fn keep(&self, derived: Derived) {
+        self.lately.keep(derived);
     }
 
     /// The kind of a record; `None` if it is not here.

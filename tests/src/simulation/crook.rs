@@ -86,8 +86,8 @@ impl Simulation {
         }
         let record = heads[self.rng.random_range(0..heads.len())].0;
         let device = &self.world.of(self.crook.name).device;
-        let document = device.document(record).expect("is here");
-        let (kind, seen) = (document.kind(), document.history().newest());
+        let derived = device.derived(record).expect("is here");
+        let (kind, seen) = (derived.document.kind(), derived.history.newest());
         let body = self.anything(kind, record);
         let now_ms = self.world.now_ms();
         let lie_ms = [0, -86_400_000, 86_400_000][self.rng.random_range(0..3usize)];

@@ -214,8 +214,11 @@ impl Simulation {
     fn write_deed(&mut self, phone: &str, captured: Captured) {
         let true_ms = self.world.now_ms();
         let held = self.world.of(phone);
-        let document = held.device.document(captured.record).expect("is here");
-        let member = document.member(&captured.hash).expect("is in its record");
+        let derived = held.device.derived(captured.record).expect("is here");
+        let member = derived
+            .document
+            .member(&captured.hash)
+            .expect("is in its record");
         let sealed = member.sealed.clone();
         let wrong_ms = held.clock_error_ms.unsigned_abs();
         let anchor = sealed.envelope.claim.anchor;

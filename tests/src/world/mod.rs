@@ -693,6 +693,11 @@ impl Drop for World {
 }
 
 impl Phone {
+    /// Where the phone lives.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// What the phone's clocks show at a true time.
     pub fn now(&self, true_ms: i64) -> Moment {
         Moment {
