@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Outcome;
 
+/// Whoever waits hears of it after so many seeds.
+const SAY_EVERY: u64 = 500;
+
 /// A kind of run: what is lived, and how one seed of it is lived again.
 #[derive(Debug, Clone, Copy)]
 pub struct Run {
@@ -75,6 +78,13 @@ impl Run {
                         match outcome {
                             Ok(outcome) => {
                                 found.lived += 1;
+                                if found.lived.is_multiple_of(SAY_EVERY) {
+                                    println!(
+                                        "{} of {} seeds",
+                                        found.lived,
+                                        seeds.end - seeds.start
+                                    );
+                                }
                                 for (what, count) in outcome.tally {
                                     *found.tally.entry(what).or_default() += count;
                                 }
