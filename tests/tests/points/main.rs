@@ -3,9 +3,8 @@
 //! files afterwards finds everything that was acknowledged; the same thing is
 //! done again and goes on; and the world is clean.
 //!
-//! `cargo test -p shaodao-tests --features failpoints --test points`. In an ordinary
-//! run the process dies once at each point of each scenario; `SHAODAO_POINTS_ALL`
-//! lets it die every time that a point is passed.
+//! `cargo test -p shaodao-tests --features failpoints --test points`; `SHAODAO_ONLY`
+//! names one scenario.
 //!
 //! The process is this very program, which lives one scenario if
 //! `SHAODAO_SCENARIO` says so.
@@ -115,14 +114,13 @@ impl Drop for Stage {
 #[test]
 fn whoever_dies_between_two_steps_loses_nothing_and_goes_on() {
     // What could go wrong: the one moment that nobody thought of.
-    let every_time = std::env::var_os("SHAODAO_POINTS_ALL").is_some();
     let died: Mutex<BTreeMap<String, usize>> = Mutex::default();
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
             scope.spawn(|| {
                 while let Some(scenario) = SCENARIOS.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    for (point, times) in walk(scenario, every_time) {
+                    for (point, times) in walk(scenario) {
                         let mut died = died.lock().expect("nobody panics with it");
                         *died.entry(point).or_default() += times;
                     }
@@ -150,8 +148,8 @@ fn only() -> Option<String> {
     std::env::var("SHAODAO_ONLY").ok()
 }
 
-/// Dies at every point of a scenario; how often at which.
-fn walk(scenario: &'static Scenario, every_time: bool) -> BTreeMap<String, usize> {
+/// Dies every time that a scenario passes a point; how often at which.
+fn walk(scenario: &'static Scenario) -> BTreeMap<String, usize> {
     if only().is_some_and(|only| only != scenario.name) {
         return BTreeMap::new();
     }
@@ -167,9 +165,6 @@ fn walk(scenario: &'static Scenario, every_time: bool) -> BTreeMap<String, usize
     for point in &passed {
         let nth = met.entry(point).or_default();
         *nth += 1;
-        if *nth > 1 && !every_time {
-            continue;
-        }
         let what = format!(
             "{name}, dead at {point}, time {nth}\nagain: SHAODAO_ONLY={name:?} cargo test -p \
              shaodao-tests --features failpoints --test points whoever"
