@@ -1,6 +1,7 @@
 //! Weeks of a street, by the hundred, from seeds (`shaodao_tests::simulation`).
 //!
-//! `SHAODAO_SEEDS` says how many, `SHAODAO_SEED` lives one again.
+//! `SHAODAO_SEEDS` says how many, `SHAODAO_FROM` from which one on (to go on after one
+//! that failed), `SHAODAO_SEED` lives one again and `SHAODAO_TRACE` tells it.
 
 use shaodao_tests::simulation::{live, runner};
 use shaodao_tests::wanted::wanted;
@@ -47,8 +48,8 @@ fn every_week_heals_whatever_goes_wrong_and_whoever_cheats() {
     // What could go wrong: anything. One phone of each street is malicious, so
     // these are the weeks with a malicious phone as well: every permissible
     // honest action accepted, every refusal explained on its author's phone.
-    let count = wanted("SHAODAO_SEEDS", 500);
-    let seeds = runner::WEEKS.all_right(0..count);
+    let (from, count) = (wanted("SHAODAO_FROM", 0), wanted("SHAODAO_SEEDS", 500));
+    let seeds = runner::WEEKS.all_right(from..from + count);
     assert_eq!(seeds.lived, count);
     for (what, times) in &seeds.tally {
         println!("{times:>8}  {what}");

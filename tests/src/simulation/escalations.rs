@@ -270,9 +270,17 @@ impl Case<'_> {
         if !is_plain || !silent || !was_here || merged {
             return;
         }
+        // A release takes the effect of an answer that its author had not seen, and
+        // may arrive after the due time: until then the whistle was answered.
+        let releases = self
+            .entries
+            .iter()
+            .filter(|entry| matches!(entry.body, Body::Release { .. }));
+        let released_ms = releases.filter_map(|entry| entry.received_at_ms).max();
+        let settled_ms = released_ms.unwrap_or(self.due_ms).max(self.due_ms);
         let mut looks = self.ledger.looks.iter().copied();
         let look_ms = looks
-            .find(|look_ms| *look_ms > self.due_ms)
+            .find(|look_ms| *look_ms > settled_ms)
             .unwrap_or(i64::MAX);
         assert!(
             first.at_ms > self.due_ms && first.at_ms <= look_ms,
