@@ -19,6 +19,8 @@ const SECRETARY: &str = "P01006-00";
 const SEED: u64 = 611;
 /// Kills of a phone that captures; `SHAODAO_KILLS` says otherwise.
 const CAPTURE_KILLS: u64 = 100;
+/// After so many it syncs, unless it is done.
+const HOME_AFTER: usize = 100;
 /// For one of a phone that stores a reply.
 const FOR_ONE_SYNC_KILL: usize = 5;
 /// Kills of a phone that rebuilds its database.
@@ -47,7 +49,13 @@ fn kills_lose_nothing_that_was_acknowledged() {
     let mut rng = StdRng::seed_from_u64(SEED);
     let mut acknowledged = BTreeSet::new();
     let mut nth = 0;
-    for _ in 0..kills {
+    for kill in 0..kills {
+        if kill > 0 && kill.is_multiple_of(HOME_AFTER) {
+            // One that never came home would compare ever more actions at every
+            // opening with what its journal has of them.
+            let synced = phone.run(&["sync"]).expect("syncs");
+            assert_eq!(synced["troubles"], serde_json::json!([]));
+        }
         let until = rng.random_range(1..12);
         acknowledged.extend(capture_until_killed(&phone, until, &mut nth));
     }

@@ -2,7 +2,7 @@
 //! has not changed.
 //!
 //! The envelopes in the database are the record; what is kept beside them is never
-//! believed. As long as nothing at all was written to the database ([`Written`]) it
+//! believed. As long as nothing at all was written to the database (`Written`) it
 //! is as it was; else whoever asks reads the members again, and what does not fit
 //! them is derived anew ([`Document::become_of`]). So nothing here has to be told
 //! of commits, replies and transactions that were rolled back.
@@ -21,7 +21,10 @@ use crate::domain::ids::RecordId;
 use crate::domain::record::RecordState;
 
 /// So many are kept: what a secretary's to-do list asks about.
-const KEPT: NonZeroUsize = NonZeroUsize::new(1_000).unwrap();
+const KEPT: NonZeroUsize = match NonZeroUsize::new(1_000) {
+    Some(kept) => kept,
+    None => NonZeroUsize::MIN,
+};
 
 /// A record, derived from its envelopes.
 pub struct Derived {
@@ -110,6 +113,7 @@ impl Lately {
         as_of: Option<Written>,
     ) -> Result<Arc<Derived>, WriteError> {
         let kept = self.kept().pop(&record).map(|kept| kept.derived);
+        let kept = kept.filter(|kept| kept.document.kind() == kind);
         let derived = match kept {
             Some(derived) if derived.document.is_of(&members) => derived,
             kept => Arc::new(Derived::of(derive(kept, kind, record, members)?)),
