@@ -530,7 +530,7 @@ fn documents_are_derived_as_ever() {
             }
         }
     }
-    golden("heads_v1.txt", &text);
+    golden("heads_v2.txt", &text);
 }
 
 #[test]

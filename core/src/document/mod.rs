@@ -344,7 +344,14 @@ fn transact(engine: &mut Automerge, member: &Member) -> Result<ChangeHash, Write
     engine.set_actor(ActorId::from(hash.short().as_slice()));
     let mut transaction = engine.transaction();
     for (name, value) in &envelope.action.facts {
-        transaction.put(ROOT, format!("{FACT}{name}"), to_scalar(value))?;
+        let (name, value) = (format!("{FACT}{name}"), to_scalar(value));
+        // To automerge, writing what is there already says nothing. But whoever signs
+        // that it is so disagrees with whoever changes it meanwhile.
+        let held = transaction.get(ROOT, name.as_str())?;
+        if held.is_some_and(|(held, _)| held.as_scalar() == Some(&value)) {
+            transaction.delete(ROOT, name.as_str())?;
+        }
+        transaction.put(ROOT, name, value)?;
     }
     transaction.put(ROOT, ENVELOPE, ScalarValue::Bytes(hash.0.to_vec()))?;
     let options = CommitOptions::default().with_time(envelope.claim.wall_ms / 1_000);

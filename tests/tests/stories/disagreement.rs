@@ -1,5 +1,7 @@
 //! People who disagree without knowing it, and answers that are no.
 
+use std::collections::BTreeSet;
+
 use shaodao_core::device::Draft;
 use shaodao_core::domain::action::{Body, RecordKind, Value, fact};
 use shaodao_core::domain::finding::FindingStage;
@@ -63,6 +65,51 @@ fn two_people_correct_one_finding() {
     world.act(SECRETARY, on(correct(fact::TITLE, "北门街12号暴露垃圾")));
     world.settle();
     assert!(world.finding(HEAD, finding).conflicts().is_empty());
+}
+
+#[test]
+fn whoever_says_that_it_is_so_disagrees_with_whoever_changes_it() {
+    // What could go wrong: a value that is written as it was counts as nothing
+    // said. Then a change that was made meanwhile stands alone, and of two people
+    // who decide one disagreement only who sides with the loser is heard.
+    let mut world = World::new("it-is-so", 1);
+    for person in [HEAD, SECRETARY] {
+        world.phone(person);
+    }
+    let finding = world.report(HEAD, GRID, "E0102", "门口有垃圾");
+    let on = |value: &str| Draft {
+        record: Some(finding),
+        ..correct(fact::ADDRESS, value)
+    };
+    let heard = |world: &mut World| {
+        let state = world.finding(HEAD, finding);
+        assert_eq!(state, world.finding(SECRETARY, finding));
+        let address = &state.facts[fact::ADDRESS];
+        let others = address.others.iter().map(|(value, _)| value.clone());
+        let all = others.chain([address.value.clone()]);
+        all.collect::<BTreeSet<_>>()
+    };
+    let said = |texts: &[&str]| {
+        let texts = texts.iter().map(|it| Value::Text((*it).to_owned()));
+        texts.collect::<BTreeSet<_>>()
+    };
+    let apart = |world: &mut World, secretary: &str, head: &str| {
+        world.act(SECRETARY, on(secretary));
+        world.act(HEAD, on(head));
+        world.settle();
+    };
+    world.act(HEAD, on("北门街8号"));
+    world.settle();
+    apart(&mut world, "北门街8号", "北门街12号");
+    assert_eq!(heard(&mut world), said(&["北门街8号", "北门街12号"]));
+    // Each decides it, for another value.
+    apart(&mut world, "北门街8号", "北门街12号");
+    assert_eq!(heard(&mut world), said(&["北门街8号", "北门街12号"]));
+    apart(&mut world, "北门街12号", "北门街8号");
+    assert_eq!(heard(&mut world), said(&["北门街8号", "北门街12号"]));
+    // Nobody disagrees with somebody who wrote the same.
+    apart(&mut world, "北门街8号", "北门街8号");
+    assert_eq!(heard(&mut world), said(&["北门街8号"]));
 }
 
 #[test]
