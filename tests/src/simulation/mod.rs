@@ -118,6 +118,8 @@ impl Simulation {
         let _ = std::fs::remove_dir_all(&folder);
         World::copied(template(), &folder);
         let mut world = World::repeatable(folder, seed);
+        // A server looks as soon as it runs: its clock is right, and believed.
+        world.look_at_deadlines();
         for nth in &plan.people {
             world.pick_up(EVERYBODY[*nth].id);
         }
@@ -248,8 +250,6 @@ pub fn template() -> &'static Path {
             world.sync(person.id);
         }
         world.settle();
-        // A server looks as soon as it runs, while its clock is right.
-        world.look_at_deadlines();
         world.stop_server();
         for person in EVERYBODY {
             world.lose(person.id);
