@@ -117,7 +117,9 @@ impl Phone {
     }
 
     /// Corrects what is said of a finding or a whistle (更正); what is left out
-    /// stays. Deciding a conflict is a correction by somebody who saw it.
+    /// stays. Deciding a conflict is a correction by somebody who saw it. To be given
+    /// what the user changed and no more: a value that is sent as it was disagrees
+    /// with whoever changes it meanwhile.
     pub async fn correct(&self, record: RecordId, form: Form) -> Result<Saved, PhoneError> {
         self.write(move |device, now, rng| {
             let kind = device.store().kind_of(record)?;

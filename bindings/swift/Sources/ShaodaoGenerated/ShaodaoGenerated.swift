@@ -793,7 +793,9 @@ public protocol PhoneProtocol: AnyObject, Sendable {
 
     /**
      * Corrects what is said of a finding or a whistle (更正); what is left out
-     * stays. Deciding a conflict is a correction by somebody who saw it.
+     * stays. Deciding a conflict is a correction by somebody who saw it. To be given
+     * what the user changed and no more: a value that is sent as it was disagrees
+     * with whoever changes it meanwhile.
      */
     func correct(record: RecordId, form: Form) async throws  -> Saved
 
@@ -1513,7 +1515,9 @@ open func confide(finding: RecordId, kind: PrivateKind, text: String)async throw
 
     /**
      * Corrects what is said of a finding or a whistle (更正); what is left out
-     * stays. Deciding a conflict is a correction by somebody who saw it.
+     * stays. Deciding a conflict is a correction by somebody who saw it. To be given
+     * what the user changed and no more: a value that is sent as it was disagrees
+     * with whoever changes it meanwhile.
      */
 open func correct(record: RecordId, form: Form)async throws  -> Saved  {
     return
@@ -13834,7 +13838,7 @@ private let initializationResult: InitializationResult = {
     if (uniffi_shaodao_checksum_method_phone_confide() != 37302) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_shaodao_checksum_method_phone_correct() != 25364) {
+    if (uniffi_shaodao_checksum_method_phone_correct() != 24282) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_shaodao_checksum_method_phone_report() != 31021) {

@@ -1292,7 +1292,7 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_shaodao_checksum_method_phone_confide() and 0xFFFF) != 37302) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
-    if ((lib.uniffi_shaodao_checksum_method_phone_correct() and 0xFFFF) != 25364) {
+    if ((lib.uniffi_shaodao_checksum_method_phone_correct() and 0xFFFF) != 24282) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_shaodao_checksum_method_phone_report() and 0xFFFF) != 31021) {
@@ -2084,7 +2084,9 @@ public interface PhoneInterface {
 
     /**
      * Corrects what is said of a finding or a whistle (更正); what is left out
-     * stays. Deciding a conflict is a correction by somebody who saw it.
+     * stays. Deciding a conflict is a correction by somebody who saw it. To be given
+     * what the user changed and no more: a value that is sent as it was disagrees
+     * with whoever changes it meanwhile.
      */
     suspend fun `correct`(`record`: RecordId, `form`: Form): Saved
 
@@ -3027,7 +3029,9 @@ open class Phone: Disposable, AutoCloseable, PhoneInterface
 
     /**
      * Corrects what is said of a finding or a whistle (更正); what is left out
-     * stays. Deciding a conflict is a correction by somebody who saw it.
+     * stays. Deciding a conflict is a correction by somebody who saw it. To be given
+     * what the user changed and no more: a value that is sent as it was disagrees
+     * with whoever changes it meanwhile.
      */
     @Throws(PhoneException::class)
     @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
