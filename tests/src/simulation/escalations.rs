@@ -276,8 +276,9 @@ impl Case<'_> {
             .entries
             .iter()
             .filter(|entry| matches!(entry.body, Body::Release { .. }));
-        let released_ms = releases.filter_map(|entry| entry.received_at_ms).max();
-        let settled_ms = released_ms.unwrap_or(self.due_ms).max(self.due_ms);
+        let settled_ms = releases
+            .filter_map(|entry| entry.received_at_ms)
+            .fold(self.due_ms, i64::max);
         let mut looks = self.ledger.looks.iter().copied();
         let look_ms = looks
             .find(|look_ms| *look_ms > settled_ms)
