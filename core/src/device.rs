@@ -474,22 +474,17 @@ impl Device {
         let sealed = envelope.seal(&self.key)?;
         let mut document = document.clone();
         document.write(Member::pending(sealed.clone()))?;
-        let after = Derived::of(document);
-        let Derived {
-            document, state, ..
-        } = &after;
-        self.store.commit(&sealed, document, state, along)?;
+        let record = document.id();
+        self.store.commit(&sealed, Derived::of(document), along)?;
         if sealed.envelope.action.body.erases_evidence().is_some() {
             // The key is gone; what is left of the files goes at the next
             // opening at the latest.
             let _ = self.sweep();
         }
-        let captured = Captured {
-            record: document.id(),
+        Ok(Captured {
+            record,
             hash: sealed.hash,
-        };
-        self.store.keep(after);
-        Ok(captured)
+        })
     }
 
     /// What the facts of a report resemble, among what is on this phone: open

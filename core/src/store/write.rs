@@ -53,15 +53,14 @@ impl Along<'_> {
 impl Store {
     /// Saves a new action of this phone: envelope, chain, record, read model
     /// and outbox row, and what comes `along` with it. When this returns they
-    /// are on the disk.
+    /// are on the disk. `derived` is the record with the action in it.
     ///
     /// # Errors
     /// See [`StoreError`]; nothing was saved.
     pub fn commit(
         &mut self,
         sealed: &Sealed,
-        document: &Document,
-        state: &RecordState,
+        derived: Derived,
         along: Along<'_>,
     ) -> Result<(), StoreError> {
         self.trust_journal()?;
@@ -71,16 +70,17 @@ impl Store {
             true => Flush::Later,
             false => Flush::Now,
         };
-        self.flushing(flush, |store| {
-            store.commit_flushed(sealed, document, state, along)
-        })
+        self.flushing(flush, |store| store.commit_flushed(sealed, &derived, along))?;
+        self.lately.keep(derived);
+        Ok(())
     }
 
     fn commit_flushed(
         &mut self,
         sealed: &Sealed,
-        document: &Document,
-        state: &RecordState,
+        Derived {
+            document, state, ..
+        }: &Derived,
         along: Along<'_>,
     ) -> Result<(), StoreError> {
         let directory = self.directory.as_deref();
@@ -226,11 +226,6 @@ impl Store {
         authentic(&self.db)?;
         let derived = self.lately.of(kind, record, members?, Some(written))?;
         Ok(Some(derived))
-    }
-
-    /// Keeps a record that was saved for whoever asks for it next.
-    pub fn keep(&self, derived: Derived) {
-        self.lately.keep(derived);
     }
 
     /// The kind of a record; `None` if it is not here.
