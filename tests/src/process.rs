@@ -12,7 +12,8 @@ use shaodao_core::sync::transport::Transport;
 use crate::day::DayError;
 use crate::home::unbacked;
 
-/// What a server process is started with, beside its defaults.
+/// What a server process is started with, beside its defaults. Unless a setting says
+/// otherwise it leaves nothing of the disk free.
 #[derive(Debug, Clone, Default)]
 pub struct Setup {
     /// Settings, by their names in the environment.
@@ -344,6 +345,8 @@ fn spawn(
             &now_ms.to_string(),
         ])
         .env("SHAODAO_LOG_LEVEL", "warn")
+        // How full this machine's disk is must not decide how a story ends.
+        .env("SHAODAO_EVIDENCE_RESERVE_BYTES", "0")
         .envs(setup.environment.iter().cloned())
         .stdout(Stdio::piped())
         .stderr(log)

@@ -176,7 +176,8 @@ impl World {
         std::fs::create_dir_all(&folder).expect("a folder for the server");
         let clock = Clock::rehearsal(self.now_ms);
         let engine = self.open_engine(clock.clone()).expect("a database");
-        let started = App::start_on(&folder, engine);
+        let evidence = evidence::stored(&folder).expect("folders for evidence");
+        let started = App::start_with(&folder, engine, evidence);
         let (app, writer) = started.expect("the server starts");
         let router = router(app.clone());
         self.server = Some(Server {

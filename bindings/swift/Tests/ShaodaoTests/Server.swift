@@ -36,7 +36,10 @@ final class Server: @unchecked Sendable {
         process.arguments = [
             "--data", data, "serve", "--listen", "127.0.0.1:0", "--rehearsal-ms", "\(morning)",
         ]
-        process.environment = ["SHAODAO_LOG_LEVEL": "warn"]
+        // How full this machine's disk is must not decide how a story ends.
+        process.environment = [
+            "SHAODAO_LOG_LEVEL": "warn", "SHAODAO_EVIDENCE_RESERVE_BYTES": "0",
+        ]
         process.standardOutput = said
         try process.run()
         var line = ""

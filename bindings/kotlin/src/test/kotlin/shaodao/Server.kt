@@ -11,6 +11,9 @@ import java.nio.file.Path
 const val MORNING_MS = 1_795_568_400_000L
 const val HOUR_MS = 3_600_000L
 
+/** How full this machine's disk is must not decide how a story ends. */
+private val settings = mapOf("SHAODAO_LOG_LEVEL" to "warn", "SHAODAO_EVIDENCE_RESERVE_BYTES" to "0")
+
 /** A real server process on a free port, with an administrator beside it. */
 class Server(private val folder: Path, rehearsalMs: Long? = MORNING_MS) : AutoCloseable {
     private val program = System.getProperty("shaodao.server")
@@ -18,7 +21,7 @@ class Server(private val folder: Path, rehearsalMs: Long? = MORNING_MS) : AutoCl
     private val process: Process = ProcessBuilder(
         listOf(program, "--data", data, "serve", "--listen", "127.0.0.1:0") +
             listOfNotNull(rehearsalMs).flatMap { listOf("--rehearsal-ms", "$it") },
-    ).apply { environment()["SHAODAO_LOG_LEVEL"] = "warn" }
+    ).apply { environment() += settings }
         .redirectError(ProcessBuilder.Redirect.INHERIT).start()
 
     val address: String = "http://" + process.inputReader().readLine().removePrefix("listening on ")
