@@ -219,6 +219,18 @@ impl App {
         })
     }
 
+    /// Looks at the clock. A server does so before it answers anybody: receipts and
+    /// what phones anchor their clocks in follow the time that is believed, and
+    /// before the first look there is nothing to doubt the machine's clock by.
+    ///
+    /// # Errors
+    /// See [`WriteFailed`].
+    pub async fn look_at_clock(&self) -> Result<(), WriteFailed> {
+        let jump = self.writer.submit(Engine::watch_clock).await?;
+        self.heed_clock(jump);
+        Ok(())
+    }
+
     /// Fires what is due, oldest first, and says so if the clock is not to be
     /// believed. Returns how many escalations and marks were performed.
     ///

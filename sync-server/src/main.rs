@@ -163,6 +163,7 @@ async fn serve(config: Config, rehearsal_ms: Option<i64>) -> Result<(), AnyError
         None => engine.end_rehearsal(),
     };
     app.writer.submit(note).await?;
+    app.look_at_clock().await?;
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;

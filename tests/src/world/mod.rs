@@ -172,13 +172,21 @@ impl World {
 
     /// Starts the server on its folder, which a stopped one left behind.
     pub fn start_server(&mut self) {
+        self.start_server_with_clock_wrong(0);
+    }
+
+    /// Starts it with a wall clock that is wrong by so much.
+    pub fn start_server_with_clock_wrong(&mut self, by_ms: i64) {
         let folder = self.folder.join("server");
         std::fs::create_dir_all(&folder).expect("a folder for the server");
         let clock = Clock::rehearsal(self.now_ms);
+        clock.jump(by_ms);
         let engine = self.open_engine(clock.clone()).expect("a database");
         let evidence = evidence::stored(&folder).expect("folders for evidence");
         let started = App::start_with(&folder, engine, evidence);
         let (app, writer) = started.expect("the server starts");
+        let looked = self.runtime.block_on(app.look_at_clock());
+        looked.expect("it looks at its clock");
         let router = router(app.clone());
         self.server = Some(Server {
             app,
@@ -186,13 +194,6 @@ impl World {
             clock,
             writer,
         });
-    }
-
-    /// Stops the server and starts it with a wall clock that is wrong by so much.
-    pub fn restart_server_with_clock_wrong(&mut self, by_ms: i64) {
-        self.stop_server();
-        self.start_server();
-        self.set_server_clock_wrong(by_ms);
     }
 
     /// Takes the server away between two requests; its database is closed when

@@ -78,7 +78,8 @@ fn a_restart_does_not_make_a_wrong_clock_right() {
     whistled(&mut world);
     world.set_server_clock_wrong(2 * DAY_MS);
     world.look_at_deadlines();
-    world.restart_server_with_clock_wrong(2 * DAY_MS);
+    world.stop_server();
+    world.start_server_with_clock_wrong(2 * DAY_MS);
     world.look_at_deadlines();
     assert_eq!(world.escalations(), 0);
     assert!(world.get("/readyz").contains("no deadline fires"));
@@ -92,6 +93,32 @@ fn a_restart_does_not_make_a_wrong_clock_right() {
         world.server_count("SELECT COUNT(*) FROM audit WHERE what = 'clock_confirm'"),
         1
     );
+    world.settle();
+}
+
+#[test]
+fn whoever_comes_first_to_a_server_that_starts_on_a_wrong_clock_is_not_misled() {
+    // What could go wrong: the first phone comes before the first look at the
+    // deadlines, is told next month's time and has proof of having come too late.
+    let mut world = World::new("wrong-from-the-start", 1);
+    let whistle = whistled(&mut world);
+    world.answer(URBAN, whistle, URBAN_POST);
+    world.stop_server();
+    world.start_server_with_clock_wrong(30 * DAY_MS);
+    world.sync(URBAN);
+    let contact = world.of(URBAN).device.store().contact().expect("reads");
+    let anchored_ms = contact.map_or(0, |contact| contact.server_ms);
+    assert!(anchored_ms <= world.now_ms(), "in next month");
+    world.sync(SECRETARY);
+    let state = world.seen_whistle(SECRETARY, whistle);
+    for deed in &state.targets[URBAN_POST].feedback {
+        assert!(deed.entry.received_at_ms.expect("arrived") <= world.now_ms());
+    }
+    assert!(world.get("/readyz").contains("no deadline fires"));
+
+    world.set_server_clock_wrong(-30 * DAY_MS);
+    world.pass(2 * HOUR_MS);
+    assert_eq!(world.escalations(), 0, "answered in time");
     world.settle();
 }
 

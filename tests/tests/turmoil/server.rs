@@ -42,6 +42,10 @@ pub async fn serve(street: Rc<Street>) -> turmoil::Result {
     let engine = Engine::open_by(&folder, clock.clone(), pack::HUASHAN, chance)?;
     let (app, writer) = App::start_on(&folder, engine)?;
     street.writer.replace(Some(writer));
+    {
+        let _still = Stillness::begins();
+        app.look_at_clock().await?;
+    }
     let limits = Limits::default();
     let router = http::limited_router(app.clone(), limits.clone()).layer(from_fn(thinking));
     let door = Door(TcpListener::bind(("0.0.0.0", PORT)).await?);
