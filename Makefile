@@ -10,7 +10,7 @@ export CARGO_TERM_COLOR ?= auto
 FUZZ_SECONDS ?= 300
 FUZZ_TARGETS = $(notdir $(wildcard tests/fuzz/corpus/*))
 
-.PHONY: help demo test prove planted serve bench bench-peers load fuzz mutants mutants-code doc fmt lint setup clean
+.PHONY: help demo test prove prove-weeks prove-rest planted serve bench bench-peers load fuzz mutants mutants-code doc fmt lint setup clean
 
 help:
 	@echo "make demo [SUMMARY=path.json]  one day of the street on real parts"
@@ -39,16 +39,23 @@ test: setup lint
 	$(CARGO) test --workspace $(BUGS) --test planted --test turmoil --test points
 	$(CARGO) test --workspace
 
-# The shortest first.
+# Most of the rest keeps one core busy or waits for a disk; the weeks keep two.
 prove:
 	$(CARGO) build --workspace
+	$(CARGO) test --workspace --no-run
+	$(MAKE) --jobs=2 prove-weeks prove-rest
+
+prove-weeks:
+	SHAODAO_SEEDS=10000 $(CARGO) test --workspace --test simulation -- --nocapture
+
+# The shortest first.
+prove-rest:
 	SHAODAO_TIMERS=10000 SHAODAO_KILLS=500 $(CARGO) test --workspace --test exactly_once -- --nocapture
+	SHAODAO_KILLS=1000 $(CARGO) test --workspace --test durability --test evidence kill -- --nocapture
 	SHAODAO_SCOPES=500 $(CARGO) test --workspace --test scope -- --nocapture
 	SHAODAO_FAULTS=all $(CARGO) test --workspace --test faults -- --nocapture
 	SHAODAO_POINTS=50000 $(CARGO) test --workspace --test storage -- --nocapture
-	SHAODAO_KILLS=1000 $(CARGO) test --workspace --test durability --test evidence kill -- --nocapture
 	SHAODAO_TURMOIL=3000 $(CARGO) test --workspace --test turmoil -- --nocapture
-	SHAODAO_SEEDS=10000 $(CARGO) test --workspace --test simulation -- --nocapture
 
 # Bugs on purpose, each to be found by the simulation or the network that fails;
 # prints what found it.

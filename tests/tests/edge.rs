@@ -405,11 +405,18 @@ fn slow_and_greedy_callers_lose_their_place() {
         told.starts_with("HTTP/1.1 408") && told.contains("body_too_slow"),
         "{told}"
     );
-    // Two silent ones take the places of their address; the third is sent away
-    // without an answer, and once they are gone there is room again.
-    let silent = [connect(), connect()];
+    // Silent ones take the places of their address; who comes then is sent away
+    // without an answer, and once they are gone there is room again. (More than two,
+    // where the last caller had not quite left yet, or they lost their places in the
+    // meantime.)
+    let mut silent = Vec::new();
     let request = b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-    assert_eq!(raw(server.listen(), request), "");
+    let sent_away = (0..100).any(|_| {
+        silent.push(connect());
+        raw(server.listen(), request).is_empty()
+    });
+    assert!(sent_away, "{} silent ones", silent.len());
+    assert!(silent.len() >= 2, "one is enough to keep everybody out");
     drop(silent);
     let answered = (0..1_000_000).any(|_| raw(server.listen(), request).contains("200 OK"));
     assert!(answered);
