@@ -13,6 +13,7 @@ use crate::engine::{Engine, EngineError};
 const GROUP: usize = 64;
 
 type Answer = Box<dyn FnOnce(bool) + Send>;
+type Receiver<T> = oneshot::Receiver<Result<T, WriteFailed>>;
 type Job = Box<dyn FnOnce(&mut Engine) -> Answer + Send>;
 
 /// A handle to the writer.
@@ -56,7 +57,7 @@ impl Writer {
         &self,
         work: impl FnOnce(&mut Engine) -> Result<T, EngineError> + Send + 'static,
     ) -> Result<T, WriteFailed> {
-        let (sender, receiver) = oneshot::channel();
+        let (sender, answer) = oneshot::channel();
         let job: Job = Box::new(move |engine| {
             let result = engine.in_savepoint(work);
             Box::new(move |committed| {
@@ -72,7 +73,19 @@ impl Writer {
             .send(job)
             .await
             .map_err(|_| WriteFailed::Stopping)?;
-        receiver.await.map_err(|_| WriteFailed::Stopping)?
+        self.answered(answer).await
+    }
+
+    /// What became of a job. A thread that dies takes the jobs with it that it had,
+    /// but not one that was put into the queue in that very moment: tokio leaves it
+    /// there, and nobody would ever answer.
+    async fn answered<T>(&self, mut answer: Receiver<T>) -> Result<T, WriteFailed> {
+        let answered = tokio::select! {
+            answered = &mut answer => answered.ok(),
+            // The answer may have come just before.
+            () = self.jobs.closed() => answer.try_recv().ok(),
+        };
+        answered.unwrap_or(Err(WriteFailed::Stopping))
     }
 }
 
@@ -94,5 +107,41 @@ fn run(mut engine: Engine, mut queue: mpsc::Receiver<Job>) {
         for answer in answers {
             answer(result.is_ok());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    #[tokio::test]
+    async fn a_job_that_is_put_in_as_the_thread_dies_is_answered() {
+        let folder = std::env::temp_dir().join(format!("shaodao-writer-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let pack = shaodao_core::pack::HUASHAN;
+        let engine = Engine::open(&folder, Clock::rehearsal(0), pack).expect("opens");
+        let (writer, thread) = Writer::start(engine).expect("starts");
+        let place = writer.jobs.reserve().await.expect("room");
+        let died: Result<(), _> = writer
+            .submit(|_| std::panic::resume_unwind(Box::new(())))
+            .await;
+        assert!(matches!(died, Err(WriteFailed::Stopping)));
+        assert!(thread.join().is_err());
+
+        let (sender, answer) = oneshot::channel::<Result<(), WriteFailed>>();
+        place.send(Box::new(move |_| {
+            Box::new(move |_| {
+                let _ = sender.send(Ok(()));
+            })
+        }));
+        tokio::select! {
+            biased;
+            answered = writer.answered(answer) => {
+                assert!(matches!(answered, Err(WriteFailed::Stopping)));
+            }
+            () = std::future::ready(()) => panic!("waits for an answer that nobody gives"),
+        }
+        std::fs::remove_dir_all(&folder).expect("removed");
     }
 }
