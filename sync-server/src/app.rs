@@ -102,19 +102,21 @@ impl App {
         clock: Clock,
         directory_json: &[u8],
     ) -> Result<(Arc<Self>, JoinHandle<()>), EngineError> {
-        Self::start_on(folder, Engine::open(folder, clock, directory_json)?)
+        let engine = Engine::open(folder, clock, directory_json)?;
+        Self::start_on(folder, engine, Settings::default())
     }
 
-    /// The same on an open database.
+    /// The same on an open database, with settings of evidence.
     ///
     /// # Errors
     /// See [`EngineError`].
     pub fn start_on(
         folder: &Path,
         engine: Engine,
+        evidence: Settings,
     ) -> Result<(Arc<Self>, JoinHandle<()>), EngineError> {
         let idle = Duration::from_secs(Limits::default().body_timeout_s);
-        let evidence = Evidence::open(Settings::default(), folder, idle)?;
+        let evidence = Evidence::open(evidence, folder, idle)?;
         Self::start_with(folder, engine, evidence)
     }
 

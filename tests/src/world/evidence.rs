@@ -1,9 +1,7 @@
 //! Evidence between phones and the server: the phones' own transport, carried to
 //! the server's handlers without a socket.
 
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -13,23 +11,18 @@ use tower::ServiceExt;
 use shaodao_core::domain::evidence::Piece;
 use shaodao_core::sync::evidence::{Link, Setting};
 use shaodao_core::sync::transport::{Carrier, Carrying, EvidenceReport, Transport, TransportError};
-use shaodao_server::evidence::Evidence;
-use shaodao_server::evidence::objects::ObjectsError;
 use shaodao_server::evidence::settings::Settings;
 use shaodao_server::evidence::sweep::Swept;
-use shaodao_server::limits::Limits;
 
 use super::World;
 
-/// The server's evidence, beside its database. How full this machine's disk is must
-/// not decide how a story ends, so nothing of it is left free.
-pub(super) fn stored(folder: &Path) -> Result<Arc<Evidence>, ObjectsError> {
-    let settings = Settings {
+/// The server's settings. How full this machine's disk is must not decide how a story
+/// ends, so nothing of it is left free.
+pub(super) fn settings() -> Settings {
+    Settings {
         reserve_bytes: 0,
         ..Settings::default()
-    };
-    let idle = Duration::from_secs(Limits::default().body_timeout_s);
-    Evidence::open(settings, folder, idle)
+    }
 }
 
 /// Carries requests to the server's handlers.

@@ -182,8 +182,7 @@ impl World {
         let clock = Clock::rehearsal(self.now_ms);
         clock.jump(by_ms);
         let engine = self.open_engine(clock.clone()).expect("a database");
-        let evidence = evidence::stored(&folder).expect("folders for evidence");
-        let started = App::start_with(&folder, engine, evidence);
+        let started = App::start_on(&folder, engine, evidence::settings());
         let (app, writer) = started.expect("the server starts");
         let looked = self.runtime.block_on(app.look_at_clock());
         looked.expect("it looks at its clock");

@@ -22,6 +22,7 @@ use shaodao_core::pack;
 use shaodao_server::app::App;
 use shaodao_server::clock::Clock;
 use shaodao_server::engine::Engine;
+use shaodao_server::evidence::settings::Settings;
 use shaodao_server::http;
 use shaodao_server::limits::Limits;
 use shaodao_tests::world::repeat::dying_at;
@@ -40,7 +41,7 @@ pub async fn serve(street: Rc<Street>) -> turmoil::Result {
     let clock = Clock::rehearsal(street.now_ms());
     let chance = StdRng::seed_from_u64(street.chance("server"));
     let engine = Engine::open_by(&folder, clock.clone(), pack::HUASHAN, chance)?;
-    let (app, writer) = App::start_on(&folder, engine)?;
+    let (app, writer) = App::start_on(&folder, engine, Settings::default())?;
     street.writer.replace(Some(writer));
     {
         let _still = Stillness::begins();
